@@ -1,0 +1,3 @@
+//! gatecert
+
+fn main() {}

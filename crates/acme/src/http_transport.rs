@@ -1,0 +1,170 @@
+//! The default transport: reqwest with rustls on ring.
+
+use crate::transport::{MAX_RESPONSE_BYTES, Transport, TransportError, TransportErrorKind};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a whole request may take, unless the builder says otherwise. Let's Encrypt answers within seconds; some
+/// CAs take most of a minute to finalize an order.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an idle connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+const PRODUCT: &str = concat!("gatecert/", env!("CARGO_PKG_VERSION"));
+
+/// HTTP/1.1 and HTTP/2 over TLS, without redirects, with Mozilla's root certificates or one's own.
+///
+/// Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+#[derive(Clone, Debug)]
+pub struct HttpTransport(reqwest::Client);
+
+/// Makes an [`HttpTransport`].
+#[derive(Debug, Default)]
+pub struct HttpTransportBuilder {
+    roots: Option<Result<RootCertStore, HttpTransportError>>,
+    user_agent_suffix: Option<String>,
+    timeout: Option<Duration>,
+}
+
+/// Why an [`HttpTransport`] can not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpTransportError {
+    /// The text has no certificate in PEM.
+    #[error("the CA file holds no PEM certificate")]
+    NoCertificate,
+    /// A PEM block can not be read.
+    #[error("the CA file is not well-formed PEM")]
+    Pem(#[source] rustls::pki_types::pem::Error),
+    /// A certificate can not be a root.
+    #[error("a certificate of the CA file can not be used as a root")]
+    Root(#[source] rustls::Error),
+    /// TLS can not be set up.
+    #[error("TLS can not be set up")]
+    Tls(#[source] rustls::Error),
+    /// The User-Agent's suffix is not printable ASCII, or reqwest refuses the settings.
+    #[error("the HTTP client can not be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+impl HttpTransport {
+    /// Begins a transport.
+    pub fn builder() -> HttpTransportBuilder {
+        HttpTransportBuilder::default()
+    }
+}
+
+impl HttpTransportBuilder {
+    /// Trusts the certificates of this PEM text, and no others.
+    pub fn root_certificates_pem(mut self, pem: &str) -> Self {
+        self.roots = Some(roots_of(pem));
+        self
+    }
+
+    /// Adds the caller's product to the `User-Agent` behind this crate's, `my-program/1.0` for instance.
+    pub fn user_agent_suffix(mut self, suffix: impl Into<String>) -> Self {
+        self.user_agent_suffix = Some(suffix.into());
+        self
+    }
+
+    /// Bounds the time of one request; 60 seconds without it.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Gives the transport.
+    ///
+    /// # Errors
+    /// Roots that can not be read, a suffix that is no header value.
+    pub fn build(self) -> Result<HttpTransport, HttpTransportError> {
+        let roots = self.roots.unwrap_or_else(|| Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(HttpTransportError::Tls)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let user_agent = self.user_agent_suffix.map_or_else(|| PRODUCT.into(), |suffix| format!("{PRODUCT} {suffix}"));
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(self.timeout.unwrap_or(REQUEST_TIMEOUT))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build()
+            .map(HttpTransport)
+            .map_err(HttpTransportError::Client)
+    }
+}
+
+fn roots_of(pem: &str) -> Result<RootCertStore, HttpTransportError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(HttpTransportError::Pem)?).map_err(HttpTransportError::Root)?;
+    }
+    if roots.is_empty() {
+        return Err(HttpTransportError::NoCertificate);
+    }
+    Ok(roots)
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        let request = reqwest::Request::try_from(request).map_err(failure)?;
+        let response = self.0.execute(request).await.map_err(failure)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut whole = http::Response::new(body_of(response).await?);
+        *whole.status_mut() = status;
+        *whole.headers_mut() = headers;
+        Ok(whole)
+    }
+}
+
+async fn body_of(mut response: reqwest::Response) -> Result<Bytes, TransportError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            return Err(TransportErrorKind::TooLarge.into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn failure(error: reqwest::Error) -> TransportError {
+    let kind = match &error {
+        error if is_untrusted(error) => TransportErrorKind::Untrusted,
+        error if error.is_connect() || error.is_builder() => TransportErrorKind::Connect,
+        error if error.is_timeout() => TransportErrorKind::TimedOut,
+        _ => TransportErrorKind::Broken,
+    };
+    // The request's URL is in the error that this becomes the source of.
+    TransportError::new(kind, error.without_url())
+}
+
+/// Whether the server's certificate was the reason. rustls hides in an `io::Error`, whose `source` skips it.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        if let Some(rustls::Error::InvalidCertificate(_)) = tls {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

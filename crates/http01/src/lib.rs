@@ -1,0 +1,1 @@
+//! An HTTP-01 responder: a token store, a tower service and a server for port 80.

@@ -1,0 +1,1 @@
+//! Starts the real servers that gatecert is tested against.
