@@ -48,7 +48,6 @@ mod external_account;
 #[cfg(feature = "reqwest")]
 mod http_transport;
 mod identifier;
-pub mod import;
 mod jwk;
 mod jws;
 mod key;
