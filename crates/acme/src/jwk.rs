@@ -1,149 +1,91 @@
-//! JSON Web Keys (RFC 7517, RFC 7518 §6), and their thumbprints (RFC 7638).
+//! Public keys as JWK (RFC 7517, RFC 7518 §6) and their thumbprints (RFC 7638).
 
-use crate::key::{KeyAlgorithm, KeyError};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use pkcs8::ObjectIdentifier;
-use pkcs8::der::asn1::UintRef;
-use pkcs8::der::Encode as _;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use crate::key::{Curve, base64url};
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use std::fmt;
 
-/// A public key. Serialised, it has the required members only, in the order that the thumbprint needs (RFC 7638 §3.2).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum Jwk {
-    /// An elliptic curve key.
-    #[non_exhaustive]
-    Ec {
-        /// The curve, `P-256` or `P-384`.
-        crv: &'static str,
-        /// The key type, `EC`.
-        kty: &'static str,
-        /// The x coordinate at full width, base64url.
-        x: String,
-        /// The y coordinate at full width, base64url.
-        y: String,
-    },
-    /// An RSA key.
-    #[non_exhaustive]
-    Rsa {
-        /// The public exponent, base64url.
-        e: String,
-        /// The key type, `RSA`.
-        kty: &'static str,
-        /// The modulus, base64url.
-        n: String,
-    },
+/// A public key as JWK: only the required members, in lexicographic order, so that its JSON is what RFC 7638 §3 hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jwk(Members);
+
+/// Members are base64url or fixed names: none needs escaping in JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Members {
+    Ec { crv: &'static str, x: String, y: String },
+    Rsa { e: String, n: String },
 }
 
 impl Jwk {
-    /// Of an uncompressed point (SEC1 §2.3.3).
-    pub(crate) fn ec(algorithm: KeyAlgorithm, point: &[u8]) -> Option<Self> {
-        let (crv, width) = match algorithm {
-            KeyAlgorithm::Es256 => ("P-256", 32),
-            KeyAlgorithm::Es384 => ("P-384", 48),
-            KeyAlgorithm::Rs256 => return None,
-        };
-        let (x, y) = point.strip_prefix(&[4])?.split_at_checked(width)?;
-        let [x, y] = [x, y].map(|coordinate| BASE64_URL_SAFE_NO_PAD.encode(coordinate));
-        Some(Self::Ec { crv, kty: "EC", x, y })
+    /// The coordinates have the width of the field (RFC 7518 §6.2.1.2).
+    pub(crate) fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Self {
+        Self(Members::Ec { crv: curve.name(), x: base64url(x), y: base64url(y) })
     }
 
-    /// Of a modulus and an exponent, big-endian without leading zeros.
+    /// The numbers have no leading zeros (RFC 7518 §6.3.1).
     pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Self {
-        let [n, e] = [n, e].map(|number| BASE64_URL_SAFE_NO_PAD.encode(number));
-        Self::Rsa { e, kty: "RSA", n }
+        Self(Members::Rsa { e: base64url(e), n: base64url(n) })
     }
 
-    /// The SHA-256 thumbprint (RFC 7638), base64url.
+    /// The SHA-256 thumbprint in base64url (RFC 7638 §3).
     pub fn thumbprint(&self) -> String {
-        // Base64url and the fixed members need no escapes, so this is the JSON that serde writes.
-        let json = match self {
-            Self::Ec { crv, kty, x, y } => format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}","y":"{y}"}}"#),
-            Self::Rsa { e, kty, n } => format!(r#"{{"e":"{e}","kty":"{kty}","n":"{n}"}}"#),
-        };
-        BASE64_URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, json.as_bytes()))
+        base64url(digest(&SHA256, self.to_string().as_bytes()))
     }
-}
 
-/// A private key read from a JWK, in the parts that [`AccountKey`](crate::AccountKey) takes.
-pub(crate) enum PrivateJwk {
-    Ec { curve: ObjectIdentifier, private: Zeroizing<Vec<u8>>, public: Vec<u8> },
-    Rsa { pkcs1: Zeroizing<Vec<u8>> },
-}
-
-#[derive(Deserialize, Zeroize)]
-#[zeroize(drop)]
-struct Members {
-    kty: String,
-    #[serde(default)]
-    crv: String,
-    x: Option<String>,
-    y: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    d: Option<String>,
-    p: Option<String>,
-    q: Option<String>,
-    dp: Option<String>,
-    dq: Option<String>,
-    qi: Option<String>,
-}
-
-const MALFORMED: KeyError = KeyError::Malformed { format: "JWK" };
-
-impl PrivateJwk {
-    pub(crate) fn parse(json: &str) -> Result<Self, KeyError> {
-        let members: Members = serde_json::from_str(json).map_err(|_| MALFORMED)?;
-        match (members.kty.as_str(), members.crv.as_str()) {
-            ("EC", "P-256") => members.ec("1.2.840.10045.3.1.7", 32),
-            ("EC", "P-384") => members.ec("1.3.132.0.34", 48),
-            ("RSA", _) => members.rsa(),
-            (kty, crv) if kty.len() + crv.len() < 32 => {
-                Err(KeyError::Unsupported { kind: format!("{kty} {crv}").trim().to_owned() })
-            }
-            _ => Err(MALFORMED),
+    fn members(&self) -> Vec<(&'static str, &str)> {
+        match &self.0 {
+            Members::Ec { crv, x, y } => vec![("crv", crv), ("kty", "EC"), ("x", x), ("y", y)],
+            Members::Rsa { e, n } => vec![("e", e), ("kty", "RSA"), ("n", n)],
         }
     }
 }
 
-impl Members {
-    fn ec(&self, curve: &str, width: usize) -> Result<PrivateJwk, KeyError> {
-        let mut public = vec![4];
-        for coordinate in [&self.x, &self.y] {
-            let bytes = decode(coordinate)?;
-            // A coordinate may have lost its leading zeros.
-            let zeros = width.checked_sub(bytes.len()).ok_or(MALFORMED)?;
-            public.extend(std::iter::repeat_n(0, zeros));
-            public.extend_from_slice(&bytes);
-        }
-        let curve = ObjectIdentifier::new(curve).map_err(|_| MALFORMED)?;
-        Ok(PrivateJwk::Ec { curve, private: decode(&self.d)?, public })
-    }
-
-    fn rsa(&self) -> Result<PrivateJwk, KeyError> {
-        let members = [&self.n, &self.e, &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi];
-        let numbers: Vec<Zeroizing<Vec<u8>>> = members.into_iter().map(decode).collect::<Result<_, _>>()?;
-        let mut numbers = numbers.iter().map(|bytes| UintRef::new(bytes).map_err(|_| MALFORMED));
-        let mut next = || numbers.next().unwrap_or(Err(MALFORMED));
-        let key = pkcs1::RsaPrivateKey {
-            modulus: next()?,
-            public_exponent: next()?,
-            private_exponent: next()?,
-            prime1: next()?,
-            prime2: next()?,
-            exponent1: next()?,
-            exponent2: next()?,
-            coefficient: next()?,
-            other_prime_infos: None,
-        };
-        Ok(PrivateJwk::Rsa { pkcs1: Zeroizing::new(key.to_der().map_err(|_| MALFORMED)?) })
+/// The JSON without white space.
+impl fmt::Display for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = self.members();
+        let members: Vec<String> = members.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+        write!(f, "{{{}}}", members.join(","))
     }
 }
 
-fn decode(member: &Option<String>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let text = member.as_deref().ok_or(MALFORMED)?;
-    BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map(Zeroizing::new).map_err(|_| MALFORMED)
+impl Serialize for Jwk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = self.members();
+        let mut map = serializer.serialize_map(Some(members.len()))?;
+        for (name, value) in members {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{AccountKey, KeyAlgorithm};
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    #[test]
+    fn thumbprint_of_rfc_7638() {
+        let modulus = concat!(
+            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECP",
+            "ebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2Qvzqy",
+            "368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0f",
+            "M4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+        );
+        let jwk = Jwk::rsa(&URL_SAFE_NO_PAD.decode(modulus).unwrap(), &[1, 0, 1]);
+        assert_eq!(jwk.to_string(), format!(r#"{{"e":"AQAB","kty":"RSA","n":"{modulus}"}}"#));
+        assert_eq!(jwk.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+
+    #[test]
+    fn display_and_serialize_agree() {
+        for algorithm in [KeyAlgorithm::Es256, KeyAlgorithm::Es384] {
+            let key = AccountKey::generate(algorithm).unwrap();
+            assert_eq!(serde_json::to_string(key.jwk()).unwrap(), key.jwk().to_string());
+        }
+    }
 }

@@ -1,41 +1,21 @@
-//! JSON Web Signatures in the one form that ACME has: flattened JSON with a protected header (RFC 8555 §6.2).
+//! Signed objects: flattened JWS JSON (RFC 7515 §7.2.2) with the header that ACME prescribes (RFC 8555 §6.2).
 
-use crate::external_account::HmacKey;
-use crate::jwk::Jwk;
-use crate::key::{AccountKey, KeyError};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Serialize;
+use crate::key::{AccountKey, KeyError, base64url};
+use ring::hmac;
+use serde_json::{Value, json};
 
-/// How a request names its key: by the account's URL, or by the key itself. Never both.
+/// Who signs. One of the two and never both, or neither (RFC 8555 §6.2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyId<'a> {
-    /// The URL of the account.
+    /// The account with this URL, or the key with this identifier in an external account binding.
     Kid(&'a str),
-    /// The public key: for new accounts, revocation by certificate key, and the inner object of a key change.
+    /// The holder of the key itself, whose public part is sent along: new accounts, revocation by the certificate's
+    /// key, and the inner object of a key change.
     Jwk,
 }
 
-#[derive(Serialize)]
-struct Protected<'a> {
-    alg: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwk: Option<&'a Jwk>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<&'a str>,
-    url: &'a str,
-}
-
-#[derive(Serialize)]
-struct Flattened {
-    protected: String,
-    payload: String,
-    signature: String,
-}
-
-/// Signs a request. An empty payload is that of POST-as-GET (RFC 8555 §6.3).
+/// The signed object as JSON, the body of a request. An empty payload makes it a POST-as-GET (RFC 8555 §6.3); only the
+/// inner object of a key change has no nonce (§7.3.5).
 pub(crate) fn sign(
     key: &AccountKey,
     key_id: KeyId<'_>,
@@ -43,28 +23,36 @@ pub(crate) fn sign(
     url: &str,
     payload: &[u8],
 ) -> Result<String, KeyError> {
-    let (jwk, kid) = match key_id {
-        KeyId::Kid(kid) => (None, Some(kid)),
-        KeyId::Jwk => (Some(key.jwk()), None),
-    };
-    let protected = Protected { alg: key.algorithm().as_str(), jwk, kid, nonce, url };
-    flattened(&protected, payload, |input| key.sign(input))
+    let mut header = header(key.algorithm().as_str(), url);
+    match key_id {
+        KeyId::Kid(kid) => header["kid"] = kid.into(),
+        KeyId::Jwk => header["jwk"] = json!(key.jwk()),
+    }
+    if let Some(nonce) = nonce {
+        header["nonce"] = nonce.into();
+    }
+    let object = object(&header, payload, |input| key.sign(input))?;
+    Ok(object.to_string())
 }
 
-/// Signs with a shared secret: an external account binding (RFC 8555 §7.3.4).
-pub(crate) fn sign_hs256(key: &HmacKey, key_id: &str, url: &str, payload: &[u8]) -> Result<String, KeyError> {
-    let protected = Protected { alg: "HS256", jwk: None, kid: Some(key_id), nonce: None, url };
-    flattened(&protected, payload, |input| Ok(key.sign(input)))
+/// The object that a shared key signs, for an external account binding (RFC 8555 §7.3.4): HS256, `kid`, no nonce.
+pub(crate) fn sign_hs256(key: &hmac::Key, kid: &str, url: &str, payload: &[u8]) -> Result<Value, KeyError> {
+    let mut header = header("HS256", url);
+    header["kid"] = kid.into();
+    object(&header, payload, |input| Ok(hmac::sign(key, input).as_ref().to_vec()))
 }
 
-fn flattened(
-    protected: &Protected<'_>,
+fn header(algorithm: &str, url: &str) -> Value {
+    json!({"alg": algorithm, "url": url})
+}
+
+fn object(
+    header: &Value,
     payload: &[u8],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, KeyError>,
-) -> Result<String, KeyError> {
-    let protected = serde_json::to_vec(protected).map_err(|_| KeyError::Sign)?;
-    let [protected, payload] = [protected.as_slice(), payload].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
-    let signature = sign(format!("{protected}.{payload}").as_bytes())?;
-    let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
-    serde_json::to_string(&Flattened { protected, payload, signature }).map_err(|_| KeyError::Sign)
+) -> Result<Value, KeyError> {
+    let protected = base64url(header.to_string());
+    let payload = base64url(payload);
+    let signature = base64url(sign(format!("{protected}.{payload}").as_bytes())?);
+    Ok(json!({"protected": protected, "payload": payload, "signature": signature}))
 }

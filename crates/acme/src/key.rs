@@ -1,42 +1,37 @@
-//! Account keys (RFC 8555 §6.2): ECDSA on P-256 and P-384, and RSA keys from elsewhere.
+//! Private keys of accounts, and of certificates where they sign a revocation (RFC 8555 §6.2, RFC 7518 §3).
 
-use crate::jwk::{Jwk, PrivateJwk};
-use pkcs8::der::pem::PemLabel as _;
-use pkcs8::der::{Decode as _, Encode as _};
-use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfo};
+mod encoding;
+mod parts;
+mod private_jwk;
+
+use crate::jwk::Jwk;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pem::{EncodeConfig, LineEnding, Pem};
 use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _,
-    RSA_PKCS1_SHA256, RsaKeyPair,
-};
-use sec1::EcPrivateKey;
+use ring::rsa::KeyPair as RsaKeyPair;
+use ring::signature::{EcdsaKeyPair, RSA_PKCS1_SHA256};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) use parts::Curve;
+use parts::KeyParts;
 
-/// The largest PEM text that is read, in bytes: an RSA-4096 key takes 3.3 KiB.
-const MAX_PEM: usize = 64 * 1024;
-
-/// How an account's requests are signed: the `alg` of its JWS (RFC 7518 §3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The kinds of key that an account can have, named by the signature that they make (RFC 7518 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyAlgorithm {
-    /// ECDSA on P-256 with SHA-256: the default.
-    #[default]
+    /// ECDSA on P-256 with SHA-256: small and fast, the one to take.
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// RSASSA-PKCS1-v1_5 with SHA-256: for keys from elsewhere, of 2048, 3072 or 4096 bits.
+    /// RSA (2048, 3072 or 4096 bits) with PKCS #1 v1.5 padding and SHA-256. Such keys can only be imported.
     Rs256,
 }
 
 impl KeyAlgorithm {
-    /// The name in a JWS header.
+    /// The `alg` of a signature (RFC 7518 §3.1).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -52,188 +47,163 @@ impl fmt::Display for KeyAlgorithm {
     }
 }
 
-/// Why a key can not be made, read or used. No variant holds a byte of it.
+/// Why a key can not be used. No variant holds a byte of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// ring makes no RSA keys.
-    #[error("an RSA account key can only be imported, not generated: use ES256 or ES384")]
-    Generate,
-    /// The system gives no random numbers.
-    #[error("no randomness from the operating system")]
-    Randomness,
-    /// There is no private key in the PEM text.
-    #[error("there is no private key in the PEM text")]
-    NoKey,
-    /// The key is encrypted.
-    #[error("the private key is encrypted: decrypt it first (`openssl pkey -in KEY -out PLAIN`)")]
-    Encrypted,
-    /// The encoding is broken.
-    #[error("the private key is not well-formed {format}")]
-    Malformed {
-        /// What it was read as.
-        format: &'static str,
+    /// A key of an algorithm that can only be imported was to be generated.
+    #[error("{algorithm} keys can not be generated, only imported")]
+    NotGenerated {
+        /// The algorithm.
+        algorithm: KeyAlgorithm,
     },
-    /// A kind of key that CAs do not take.
-    #[error("{kind} keys are not taken: ECDSA P-256 or P-384, or RSA of 2048, 3072 or 4096 bits")]
+    /// The operating system gave no random bytes.
+    #[error("a key can not be generated: the operating system gives no random bytes")]
+    Random,
+    /// The key is protected by a passphrase.
+    #[error("the key is encrypted: decrypt it with `openssl pkey -in OLD -out NEW`")]
+    Encrypted,
+    /// The PEM text has no private key.
+    #[error("the text holds no PEM block with a private key")]
+    NoPrivateKey,
+    /// The PEM text has more than one private key.
+    #[error("the text holds {count} private keys where one is expected")]
+    SeveralPrivateKeys {
+        /// How many.
+        count: usize,
+    },
+    /// The text or structure of the key is broken.
+    #[error("the key is no well-formed {format}: {reason}")]
+    Malformed {
+        /// `PEM`, `PKCS#8`, `PKCS#1`, `SEC1` or `JWK`.
+        format: &'static str,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A kind of key that Let's Encrypt does not take for accounts and certificates.
+    #[error("{kind} keys are not supported: Let's Encrypt takes P-256, P-384 and RSA with 2048, 3072 or 4096 bits")]
     Unsupported {
-        /// The kind.
+        /// The kind of key.
         kind: String,
     },
-    /// The encoding has no public key, and ring does not derive it.
-    #[error("the key lacks its public half: convert it (`openssl pkey -in KEY -out CONVERTED`)")]
-    NoPublicKey,
-    /// The parts of the key do not belong together.
-    #[error("the parts of the key do not fit each other")]
-    Inconsistent,
-    /// ring refused to sign.
+    /// The key is an EC private key without its public part, which is needed and not computed here.
+    #[error(
+        "the EC key lacks its uncompressed public part: \
+         add it with `openssl ec -conv_form uncompressed -in OLD -out NEW`"
+    )]
+    NoPublicPart,
+    /// The numbers of the key do not belong together.
+    #[error("the numbers of the key do not belong together ({reason})")]
+    Inconsistent {
+        /// The rule that they break.
+        reason: String,
+    },
+    /// The signature can not be made.
     #[error("the key can not sign")]
     Sign,
 }
 
-/// A private key that signs requests: of an account, or of a certificate that is to be revoked by it.
+/// A private key that signs requests to the CA. Cloning is cheap.
 ///
-/// `Debug` shows the algorithm and the thumbprint alone; the encoded key is wiped from memory at the end. Cloning is cheap.
+/// The encoded key is wiped from memory when the last clone is dropped; the copy inside *ring*, in its own form, is
+/// freed but not wiped. `Debug` shows the algorithm and the thumbprint, never the key.
 #[derive(Clone)]
 pub struct AccountKey(Arc<Inner>);
 
 struct Inner {
-    pair: Pair,
-    pkcs8: Zeroizing<Vec<u8>>,
+    signer: Signer,
     jwk: Jwk,
+    pkcs8: Zeroizing<Vec<u8>>,
 }
 
-enum Pair {
-    Ecdsa(KeyAlgorithm, EcdsaKeyPair),
+enum Signer {
+    Ecdsa(Curve, EcdsaKeyPair),
     Rsa(RsaKeyPair),
 }
 
 impl AccountKey {
-    /// Makes a key.
+    /// A new key.
     ///
     /// # Errors
-    /// [`KeyAlgorithm::Rs256`], which ring does not make; no randomness.
+    /// [`KeyError::NotGenerated`] for RSA, [`KeyError::Random`] without a source of randomness.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
-        let signing = signing_algorithm(algorithm).ok_or(KeyError::Generate)?;
-        let document = EcdsaKeyPair::generate_pkcs8(signing, &SystemRandom::new()).map_err(|_| KeyError::Randomness)?;
-        Self::from_pkcs8_der(document.as_ref())
-    }
-
-    /// Reads a PKCS#8 key (RFC 5208, RFC 5958) in DER.
-    ///
-    /// # Errors
-    /// Kinds other than those of [`KeyAlgorithm`], broken encodings.
-    pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
-        let info = PrivateKeyInfo::from_der(der).map_err(|_| KeyError::Malformed { format: "PKCS#8" })?;
-        match info.algorithm.oid {
-            EC_PUBLIC_KEY => {
-                let curve = info.algorithm.parameters_oid().map_err(|_| KeyError::Malformed { format: "PKCS#8" })?;
-                let key = EcPrivateKey::from_der(info.private_key).map_err(|_| KeyError::Malformed { format: "PKCS#8" })?;
-                let public = key.public_key.or(info.public_key).ok_or(KeyError::NoPublicKey)?;
-                Self::from_ec_parts(curve, key.private_key, public)
-            }
-            RSA => Self::from_rsa(info.private_key),
-            other => Err(KeyError::Unsupported { kind: name_of(other) }),
-        }
-    }
-
-    /// Reads a key from PEM: PKCS#8 (`PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE KEY`); blocks of
-    /// other kinds are passed over.
-    ///
-    /// # Errors
-    /// No key, an encrypted one, kinds other than those of [`KeyAlgorithm`].
-    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        if text.len() > MAX_PEM {
-            return Err(KeyError::Malformed { format: "PEM" });
-        }
-        let blocks = pem::parse_many(text).map_err(|_| KeyError::Malformed { format: "PEM" })?;
-        for block in blocks {
-            let encrypted = block.headers().get("Proc-Type").is_some_and(|kind| kind.contains("ENCRYPTED"));
-            let (tag, der) = (block.tag().to_owned(), Zeroizing::new(block.into_contents()));
-            return match tag.as_str() {
-                _ if encrypted => Err(KeyError::Encrypted),
-                "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
-                PrivateKeyInfo::<'_>::PEM_LABEL => Self::from_pkcs8_der(&der),
-                EcPrivateKey::<'_>::PEM_LABEL => Self::from_sec1_der(&der),
-                "RSA PRIVATE KEY" => Self::from_rsa(&der),
-                _ => continue,
-            };
-        }
-        Err(KeyError::NoKey)
-    }
-
-    /// Reads a SEC1 key (RFC 5915) in DER, which must name its curve and hold the public key.
-    ///
-    /// # Errors
-    /// As of [`Self::from_pkcs8_der`].
-    pub fn from_sec1_der(der: &[u8]) -> Result<Self, KeyError> {
-        let key = EcPrivateKey::from_der(der).map_err(|_| KeyError::Malformed { format: "SEC1" })?;
-        let curve = key.parameters.and_then(|parameters| parameters.named_curve());
-        let curve = curve.ok_or(KeyError::Malformed { format: "SEC1" })?;
-        Self::from_ec_parts(curve, key.private_key, key.public_key.ok_or(KeyError::NoPublicKey)?)
-    }
-
-    /// Reads a PKCS#1 key (RFC 8017 §A.1.2) in DER.
-    ///
-    /// # Errors
-    /// Other sizes than 2048, 3072 and 4096 bits, broken encodings.
-    pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
-        Self::from_rsa(der)
-    }
-
-    /// Reads a private key as JSON Web Key (RFC 7517), as certbot keeps it.
-    ///
-    /// # Errors
-    /// As of [`Self::from_pkcs8_der`].
-    pub fn from_jwk(json: &str) -> Result<Self, KeyError> {
-        match PrivateJwk::parse(json)? {
-            PrivateJwk::Ec { curve, private, public } => Self::from_ec_parts(curve, &private, &public),
-            PrivateJwk::Rsa { pkcs1 } => Self::from_rsa(&pkcs1),
-        }
-    }
-
-    fn from_ec_parts(curve: ObjectIdentifier, private: &[u8], public: &[u8]) -> Result<Self, KeyError> {
-        let (algorithm, width) = match curve {
-            P256 => (KeyAlgorithm::Es256, 32),
-            P384 => (KeyAlgorithm::Es384, 48),
-            other => return Err(KeyError::Unsupported { kind: name_of(other) }),
+        let curve = match algorithm {
+            KeyAlgorithm::Es256 => Curve::P256,
+            KeyAlgorithm::Es384 => Curve::P384,
+            KeyAlgorithm::Rs256 => return Err(KeyError::NotGenerated { algorithm }),
         };
-        // Some writers drop leading zeros of the scalar, which SEC1 has at full width.
-        let private = padded(private, width).ok_or(KeyError::Malformed { format: "SEC1" })?;
-        let signing = signing_algorithm(algorithm).ok_or(KeyError::Generate)?;
-        let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, public, &SystemRandom::new())
-            .map_err(|_| KeyError::Inconsistent)?;
-        let jwk = Jwk::ec(algorithm, pair.public_key().as_ref()).ok_or(KeyError::Inconsistent)?;
-        let pkcs8 = ec_pkcs8(curve, &private, public).map_err(|_| KeyError::Malformed { format: "SEC1" })?;
-        Ok(Self(Arc::new(Inner { pair: Pair::Ecdsa(algorithm, pair), pkcs8, jwk })))
+        let document = EcdsaKeyPair::generate_pkcs8(curve.signing(), &SystemRandom::new());
+        Self::from_pkcs8_der(document.map_err(|_| KeyError::Random)?.as_ref())
     }
 
-    fn from_rsa(pkcs1_der: &[u8]) -> Result<Self, KeyError> {
-        let key = pkcs1::RsaPrivateKey::from_der(pkcs1_der).map_err(|_| KeyError::Malformed { format: "PKCS#1" })?;
-        let (n, e) = (key.modulus.as_bytes(), key.public_exponent.as_bytes());
-        match n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize) {
-            2048 | 3072 | 4096 => {}
-            bits => return Err(KeyError::Unsupported { kind: format!("RSA-{bits}") }),
+    /// Reads a key as unencrypted PKCS#8 DER (RFC 5208, RFC 5958).
+    ///
+    /// # Errors
+    /// See [`AccountKey::from_pem`].
+    pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
+        Self::from_parts(&encoding::pkcs8(der)?)
+    }
+
+    /// Reads a key as unencrypted PKCS#1 DER (RFC 8017 appendix A.1.2).
+    ///
+    /// # Errors
+    /// See [`AccountKey::from_pem`].
+    pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
+        Self::from_parts(&encoding::pkcs1(der)?)
+    }
+
+    /// Reads a key as unencrypted SEC1 DER that names its curve (RFC 5915 §3).
+    ///
+    /// # Errors
+    /// See [`AccountKey::from_pem`].
+    pub fn from_sec1_der(der: &[u8]) -> Result<Self, KeyError> {
+        Self::from_parts(&encoding::sec1(der, None)?)
+    }
+
+    /// Reads the one private key of a PEM text: `PRIVATE KEY` (PKCS#8), `EC PRIVATE KEY` (SEC1) or `RSA PRIVATE KEY`
+    /// (PKCS#1). Other blocks, `EC PARAMETERS` or certificates for instance, are skipped.
+    ///
+    /// # Errors
+    /// None or several private keys, an encrypted key, a broken one, one whose numbers do not belong together; an EC
+    /// key without its public part ([`KeyError::NoPublicPart`]); everything but P-256, P-384 and RSA with 2048, 3072
+    /// or 4096 bits ([`KeyError::Unsupported`]).
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        Self::from_parts(&encoding::pem(text)?)
+    }
+
+    /// Reads a private JWK (RFC 7517, RFC 7518 §6). RSA keys need their two primes and the CRT numbers.
+    ///
+    /// # Errors
+    /// See [`AccountKey::from_pem`].
+    pub fn from_jwk(json: &str) -> Result<Self, KeyError> {
+        Self::from_parts(&private_jwk::parse(json)?)
+    }
+
+    fn from_parts(parts: &KeyParts) -> Result<Self, KeyError> {
+        let (signer, jwk) = parts.load()?;
+        let key = Self(Arc::new(Inner { signer, jwk, pkcs8: parts.to_pkcs8()? }));
+        if key.algorithm() == KeyAlgorithm::Rs256 {
+            // ring finds numbers that do not belong together only when it signs: better now than at the first request.
+            let mismatch = |_| KeyError::Inconsistent { reason: "a signature does not verify".into() };
+            key.sign(b"").map_err(mismatch)?;
         }
-        let pair = RsaKeyPair::from_der(pkcs1_der).map_err(|_| KeyError::Inconsistent)?;
-        let algorithm = AlgorithmIdentifierRef { oid: RSA, parameters: Some(pkcs8::der::asn1::Null.into()) };
-        let pkcs8 = PrivateKeyInfo::new(algorithm, pkcs1_der).to_der();
-        let pkcs8 = Zeroizing::new(pkcs8.map_err(|_| KeyError::Malformed { format: "PKCS#1" })?);
-        Ok(Self(Arc::new(Inner { pair: Pair::Rsa(pair), pkcs8, jwk: Jwk::rsa(n, e) })))
+        Ok(key)
     }
 
-    /// The key as PKCS#8 in PEM.
+    /// The key as PKCS#8 PEM.
     pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        let block = Zeroizing::new(self.0.pkcs8.to_vec());
-        Zeroizing::new(pem::encode_config(&pem::Pem::new(PrivateKeyInfo::PEM_LABEL, block.to_vec()), config))
+        let block = Pem::new("PRIVATE KEY", self.0.pkcs8.as_slice());
+        let text = pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF));
+        // The block holds a copy of the key: `Pem` does not wipe it.
+        drop(Zeroizing::new(block.into_contents()));
+        Zeroizing::new(text)
     }
 
-    /// How the key signs.
+    /// The algorithm of the key's signatures.
     pub fn algorithm(&self) -> KeyAlgorithm {
-        match &self.0.pair {
-            Pair::Ecdsa(algorithm, _) => *algorithm,
-            Pair::Rsa(_) => KeyAlgorithm::Rs256,
+        match &self.0.signer {
+            Signer::Ecdsa(curve, _) => curve.algorithm(),
+            Signer::Rsa(_) => KeyAlgorithm::Rs256,
         }
     }
 
@@ -242,24 +212,25 @@ impl AccountKey {
         &self.0.jwk
     }
 
-    /// The thumbprint of the public key (RFC 7638), base64url.
+    /// The SHA-256 thumbprint of the public key in base64url (RFC 7638, RFC 8555 §8.1).
     pub fn thumbprint(&self) -> String {
         self.0.jwk.thumbprint()
     }
 
-    /// What answers a challenge with this token (RFC 8555 §8.1).
+    /// What proves that the holder of this key controls a name: the token, a dot and the thumbprint (RFC 8555 §8.1).
     pub fn key_authorization(&self, token: &str) -> String {
         format!("{token}.{}", self.thumbprint())
     }
 
-    /// Signs; the signature is of fixed width (RFC 7518 §3.3, §3.4).
+    /// The signature as a JWS has it: r‖s of fixed width for EC keys (RFC 7518 §3.4).
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = SystemRandom::new();
-        match &self.0.pair {
-            Pair::Ecdsa(_, pair) => {
-                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| KeyError::Sign)
+        match &self.0.signer {
+            Signer::Ecdsa(_, pair) => {
+                let signature = pair.sign(&random, message).map_err(|_| KeyError::Sign)?;
+                Ok(signature.as_ref().to_vec())
             }
-            Pair::Rsa(pair) => {
+            Signer::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(|_| KeyError::Sign)?;
                 Ok(signature)
@@ -277,36 +248,7 @@ impl fmt::Debug for AccountKey {
     }
 }
 
-fn signing_algorithm(algorithm: KeyAlgorithm) -> Option<&'static EcdsaSigningAlgorithm> {
-    match algorithm {
-        KeyAlgorithm::Es256 => Some(&ECDSA_P256_SHA256_FIXED_SIGNING),
-        KeyAlgorithm::Es384 => Some(&ECDSA_P384_SHA384_FIXED_SIGNING),
-        KeyAlgorithm::Rs256 => None,
-    }
-}
-
-/// `bytes` at exactly this width, with zeros before.
-fn padded(bytes: &[u8], width: usize) -> Option<Zeroizing<Vec<u8>>> {
-    let mut padded = Zeroizing::new(vec![0; width]);
-    padded.get_mut(width.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
-    Some(padded)
-}
-
-/// PKCS#8 with the public key inside, which ring needs to read it again.
-fn ec_pkcs8(curve: ObjectIdentifier, private: &[u8], public: &[u8]) -> pkcs8::der::Result<Zeroizing<Vec<u8>>> {
-    let key = EcPrivateKey { private_key: private, parameters: None, public_key: Some(public) };
-    let key = Zeroizing::new(key.to_der()?);
-    let algorithm = AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some((&curve).into()) };
-    PrivateKeyInfo::new(algorithm, &key).to_der().map(Zeroizing::new)
-}
-
-fn name_of(oid: ObjectIdentifier) -> String {
-    match oid.to_string().as_str() {
-        "1.3.101.112" => "Ed25519".into(),
-        "1.3.101.113" => "Ed448".into(),
-        "1.3.132.0.35" => "ECDSA P-521".into(),
-        "1.3.132.0.10" => "ECDSA secp256k1".into(),
-        "1.2.840.113549.1.1.10" => "RSA-PSS".into(),
-        other => other.into(),
-    }
+/// Base64url without padding, as all of JOSE has it (RFC 7515 §2).
+pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,1 +1,7 @@
-//! One ACME issuance from order to verified bundle, resumable; and when to issue.
+//! x
+pub mod facts;
+pub mod key;
+pub mod plan;
+pub mod renewal;
+pub mod retry;
+pub mod verify;

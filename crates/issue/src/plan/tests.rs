@@ -1,0 +1,465 @@
+//! Single decisions, and two years of them in virtual time.
+
+use super::*;
+use crate::renewal::question;
+use gatecert_acme::{CertificateId, RenewalWindow, Retry};
+use proptest::prelude::*;
+use std::time::Duration;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+const YEARS: i64 = 2 * 365 * DAY;
+
+/// The lives that are tried: six hours, six days, 45 days, 90 days.
+const LIVES: [i64; 4] = [6 * HOUR, 6 * DAY, 45 * DAY, 90 * DAY];
+
+fn start() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+fn after(time: Timestamp, seconds: i64) -> Timestamp {
+    time + SignedDuration::from_secs(seconds)
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        identifiers: ["a.test", "b.test"].map(|name| name.parse().unwrap()).into(),
+        key_type: KeyType::EcdsaP256,
+        directory: "https://ca.test/directory".parse().unwrap(),
+        profile: None,
+    }
+}
+
+fn certificate(serial: u32, not_before: Timestamp, life: i64) -> CertificateFacts {
+    CertificateFacts {
+        serial: format!("{serial:08x}"),
+        not_before,
+        not_after: after(not_before, life),
+        issuer: "CA".into(),
+        identifiers: wanted().identifiers,
+        key_type: Some(KeyType::EcdsaP256),
+        certificate_id: Some(certificate_id(serial)),
+        // Spread over all jitters.
+        fingerprint: format!("{:08x}", serial.wrapping_mul(2_654_435_761)),
+    }
+}
+
+fn certificate_id(serial: u32) -> CertificateId {
+    format!("AQ.{serial:08}").parse().unwrap()
+}
+
+fn observed<'a>(certificate: &'a CertificateFacts, wanted: &'a Wanted, now: Timestamp) -> Observed<'a> {
+    Observed {
+        certificate: Stored::Certificate(certificate),
+        origin: None,
+        wanted,
+        ari: None,
+        failures: None,
+        pending_order: None,
+        forced: false,
+        now,
+        jitter: 0.0,
+    }
+}
+
+fn reason_of(plan: Plan) -> Option<&'static str> {
+    match plan {
+        Plan::Issue { reason, .. } => Some(reason.kind()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_young_certificate_is_up_to_date() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let plan = plan(&observed(&certificate, &wanted, after(start(), DAY)));
+    assert_eq!(plan, Plan::UpToDate { look_again_at: after(start(), DAY + 12 * HOUR) });
+}
+
+#[test]
+fn renewal_at_two_thirds_or_at_the_half() {
+    let wanted = wanted();
+    for (life, due) in [(90 * DAY, 60 * DAY), (45 * DAY, 30 * DAY), (6 * DAY, 3 * DAY), (6 * HOUR, 3 * HOUR)] {
+        let certificate = certificate(1, start(), life);
+        let at = |seconds| plan(&observed(&certificate, &wanted, after(start(), seconds)));
+        assert_eq!(reason_of(at(due - 1)), None, "{life}");
+        assert_eq!(reason_of(at(due)), Some("lifetime"), "{life}");
+        assert_eq!(reason_of(at(life)), Some("expired"), "{life}");
+    }
+}
+
+#[test]
+fn jitter_is_bounded() {
+    let wanted = wanted();
+    for (life, due, most) in [(90 * DAY, 60 * DAY, DAY), (6 * HOUR, 3 * HOUR, 540)] {
+        let certificate = certificate(1, start(), life);
+        for jitter in [0.999_999, 1.0, 7.0, f64::NAN, f64::INFINITY, -1.0] {
+            let at = Observed { jitter, ..observed(&certificate, &wanted, after(start(), due + most)) };
+            assert_eq!(reason_of(plan(&at)), Some("lifetime"), "{jitter}");
+        }
+        let before = Observed { jitter: 0.5, ..observed(&certificate, &wanted, after(start(), due + most / 2 - 1)) };
+        assert_eq!(plan(&before), Plan::UpToDate { look_again_at: after(before.now, 60) });
+    }
+}
+
+#[test]
+fn what_changed_is_named() {
+    let certificate = certificate(1, start(), 90 * DAY);
+    let origin = Origin { directory: wanted().directory, profile: None };
+    let say = |wanted: &Wanted| match plan(&Observed { origin: Some(&origin), ..observed(&certificate, wanted, start()) }) {
+        Plan::Issue { reason, .. } => reason.to_string(),
+        other => format!("{other:?}"),
+    };
+    let other = Wanted { identifiers: ["b.test", "c.test"].map(|name| name.parse().unwrap()).into(), ..wanted() };
+    assert_eq!(say(&other), "the names changed, added c.test, removed a.test");
+    let other = Wanted { key_type: KeyType::Rsa2048, ..wanted() };
+    assert_eq!(say(&other), "the key type changed from ecdsa-p256 to rsa-2048");
+    let other = Wanted { directory: "https://other.test/".parse().unwrap(), ..wanted() };
+    assert_eq!(say(&other), "the CA changed from https://ca.test/directory to https://other.test/");
+    let other = Wanted { profile: Some("tlsserver".into()), ..wanted() };
+    assert_eq!(say(&other), "the profile changed from the CA's default to `tlsserver`");
+}
+
+#[test]
+fn what_is_not_known_is_no_change() {
+    let certificate = certificate(1, start(), 90 * DAY);
+    let wanted = Wanted { profile: Some("classic".into()), ..wanted() };
+    assert!(matches!(plan(&observed(&certificate, &wanted, start())), Plan::UpToDate { .. }));
+}
+
+#[test]
+fn nothing_or_nonsense_is_issued_anew() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let base = observed(&certificate, &wanted, start());
+    assert_eq!(reason_of(plan(&Observed { certificate: Stored::Missing, ..base.clone() })), Some("missing"));
+    let unreadable = plan(&Observed { certificate: Stored::Unreadable("no PEM"), ..base });
+    assert_eq!(unreadable, Plan::Issue { reason: Reason::Unreadable { why: "no PEM".into() }, resume: None });
+}
+
+#[test]
+fn an_order_in_the_journal_is_gone_on_with() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let url: Url = "https://ca.test/order/1".parse().unwrap();
+    let base = Observed { pending_order: Some(&url), ..observed(&certificate, &wanted, start()) };
+    let resume = Some(url.clone());
+    assert_eq!(plan(&base), Plan::Issue { reason: Reason::Unfinished, resume: resume.clone() });
+    let missing = Observed { certificate: Stored::Missing, ..base };
+    assert_eq!(plan(&missing), Plan::Issue { reason: Reason::Missing, resume });
+}
+
+#[test]
+fn only_force_does_not_wait_for_failures() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let failures = Failures::add(None, &wanted, Retry::Now, start());
+    let base = observed(&certificate, &wanted, start());
+    let missing = Observed { certificate: Stored::Missing, failures: Some(&failures), ..base };
+    let Plan::Wait { reason, until, why } = plan(&missing) else { panic!("{:?}", plan(&missing)) };
+    assert_eq!((reason, until), (Reason::Missing, after(start(), 60)));
+    assert_eq!(why.to_string(), "the last attempt failed");
+    assert_eq!(reason_of(plan(&Observed { now: until, ..missing.clone() })), Some("missing"));
+    assert_eq!(reason_of(plan(&Observed { forced: true, ..missing })), Some("forced"));
+}
+
+fn window(from: i64, to: i64) -> RenewalWindow {
+    RenewalWindow { start: after(start(), from), end: after(start(), to) }
+}
+
+fn stored(serial: u32, window: RenewalWindow, random: f64) -> StoredWindow {
+    let fresh = StoredWindow::of(None, &certificate_id(serial), start());
+    fresh.answered(window, Duration::from_secs(6 * 3600), start(), random)
+}
+
+#[test]
+fn the_chosen_time_of_the_window_counts() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let ari = stored(1, window(20 * DAY, 22 * DAY), 0.5);
+    let at = |seconds| plan(&Observed { ari: Some(&ari), ..observed(&certificate, &wanted, after(start(), seconds)) });
+    assert_eq!(reason_of(at(21 * DAY - 1)), None);
+    assert_eq!(reason_of(at(21 * DAY)), Some("ari-window"));
+    assert_eq!(at(DAY), Plan::UpToDate { look_again_at: after(start(), DAY + 60) }, "the CA was not asked in time");
+    assert_eq!(at(0), Plan::UpToDate { look_again_at: after(start(), 6 * HOUR) });
+}
+
+#[test]
+fn the_choice_is_made_once_for_a_window() {
+    let first = stored(1, window(DAY, 3 * DAY), 0.9);
+    let wait = Duration::from_secs(60);
+    let again = first.clone().answered(window(DAY, 3 * DAY), wait, start(), 0.0);
+    assert_eq!(again.renew_at, first.renew_at);
+    let moved = first.clone().answered(window(2 * DAY, 3 * DAY), wait, start(), 0.0);
+    assert_eq!(moved.renew_at, Some(after(start(), 2 * DAY)));
+    let failed = moved.clone().failed(Retry::No, start());
+    assert_eq!((failed.renew_at, failed.ask_at), (moved.renew_at, after(start(), 6 * HOUR)));
+    let turned = moved.clone().answered(window(DAY, DAY), wait, start(), 0.0);
+    assert_eq!(turned, failed, "no answer");
+}
+
+#[test]
+fn the_memory_of_another_certificate_is_worth_nothing() {
+    let (certificate, wanted) = (certificate(2, start(), 90 * DAY), wanted());
+    let of_the_old = stored(1, window(-9 * DAY, -8 * DAY), 0.5);
+    let at = Observed { ari: Some(&of_the_old), ..observed(&certificate, &wanted, after(start(), DAY)) };
+    assert!(matches!(plan(&at), Plan::UpToDate { .. }));
+    assert_eq!(question(&certificate, Some(&of_the_old), start()), certificate.certificate_id.as_ref());
+    assert_eq!(StoredWindow::of(Some(of_the_old), &certificate_id(2), start()).renew_at, None);
+}
+
+#[test]
+fn windows_out_of_reason() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let late = stored(1, window(400 * DAY, 500 * DAY), 0.5);
+    let at = |ari: &StoredWindow, seconds| {
+        reason_of(plan(&Observed { ari: Some(ari), ..observed(&certificate, &wanted, after(start(), seconds)) }))
+    };
+    assert_eq!((at(&late, 75 * DAY - 1), at(&late, 75 * DAY)), (None, Some("lifetime")));
+    let past = stored(1, window(-9 * DAY, -8 * DAY), 0.5);
+    assert_eq!((at(&past, 12 * HOUR - 1), at(&past, 12 * HOUR)), (None, Some("ari-window")));
+}
+
+#[test]
+fn the_ca_is_asked_in_its_time_and_never_about_the_expired() {
+    let certificate = certificate(1, start(), 6 * DAY);
+    let known = stored(1, window(2 * DAY, 3 * DAY), 0.5);
+    let asks = |seconds| question(&certificate, Some(&known), after(start(), seconds)).is_some();
+    assert!(!asks(0) && !asks(6 * HOUR - 1) && asks(6 * HOUR));
+    assert!(!asks(6 * DAY), "expired");
+    assert!(asks(-40 * DAY), "the clock was set back");
+    for (retry_after, wait) in [(0, 60), (7, 60), (7200, 7200), (u64::MAX, DAY)] {
+        let answered = known.clone().answered(window(2 * DAY, 3 * DAY), Duration::from_secs(retry_after), start(), 0.5);
+        assert_eq!(answered.ask_at, after(start(), wait));
+    }
+    let failed = known.failed(Retry::After(Duration::from_secs(120)), start());
+    assert_eq!(failed.ask_at, after(start(), 120));
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ari {
+    None,
+    /// Around two thirds of the life, as Let's Encrypt gives it.
+    Usual,
+    /// Always in the past, even for new certificates.
+    Past,
+    /// Beyond the end of the certificate.
+    TooLate,
+    /// Ends before it begins.
+    Turned,
+    /// Never answers.
+    Fails,
+}
+
+/// One certificate at one CA, in virtual time.
+struct Simulation {
+    now: Timestamp,
+    /// How far the clock that the planner sees is from the true time.
+    skew: i64,
+    life: i64,
+    ari: Ari,
+    retry_after: u64,
+    served: Option<CertificateFacts>,
+    memory: Option<StoredWindow>,
+    failures: Option<Failures>,
+    serial: u32,
+    looks: u32,
+    questions: u32,
+    attempts: u32,
+    issued: u32,
+    lapsed: bool,
+}
+
+impl Simulation {
+    fn new(life: i64, ari: Ari) -> Self {
+        Self {
+            now: start(),
+            skew: 0,
+            life,
+            ari,
+            retry_after: 6 * 3600,
+            served: None,
+            memory: None,
+            failures: None,
+            serial: 0,
+            looks: 0,
+            questions: 0,
+            attempts: 0,
+            issued: 0,
+            lapsed: false,
+        }
+    }
+
+    fn clock(&self) -> Timestamp {
+        after(self.now, self.skew)
+    }
+
+    fn end(&self) -> Timestamp {
+        after(start(), YEARS)
+    }
+
+    /// One look, as the command line and a controller do it. `answers` says whether the CA is up.
+    fn look(&mut self, answers: bool) {
+        self.looks += 1;
+        self.ask(answers);
+        let (wanted, now) = (wanted(), self.clock());
+        let planned = plan(&Observed {
+            certificate: self.served.as_ref().map_or(Stored::Missing, Stored::Certificate),
+            origin: None,
+            wanted: &wanted,
+            ari: self.memory.as_ref(),
+            failures: self.failures.as_ref(),
+            pending_order: None,
+            forced: false,
+            now,
+            jitter: self.served.as_ref().map_or(0.0, CertificateFacts::jitter),
+        });
+        let next = match planned {
+            Plan::Issue { .. } => {
+                self.attempt(answers);
+                now
+            }
+            Plan::UpToDate { look_again_at: at } | Plan::Wait { until: at, .. } => at,
+        };
+        let wait = next.duration_since(now).as_secs();
+        assert!((0..=DAY + 600).contains(&wait), "{wait}");
+        self.now = after(self.now, wait);
+    }
+
+    fn attempt(&mut self, answers: bool) {
+        self.attempts += 1;
+        if !answers {
+            self.failures = Some(Failures::add(self.failures.as_ref(), &wanted(), Retry::Now, self.clock()));
+            return;
+        }
+        self.lapsed |= self.served.as_ref().is_some_and(|served| served.not_after <= self.now);
+        self.serial += 1;
+        self.issued += 1;
+        let issued = certificate(self.serial, after(self.now, -HOUR / 4), self.life);
+        if issued.is_expired(self.clock()) {
+            // What obtain's verification makes of it.
+            self.failures = Some(Failures::add(self.failures.as_ref(), &wanted(), Retry::No, self.clock()));
+            return;
+        }
+        self.served = Some(issued);
+        self.failures = None;
+    }
+
+    fn ask(&mut self, answers: bool) {
+        let now = self.clock();
+        let Some(served) = &self.served else { return };
+        let Some(id) = question(served, self.memory.as_ref(), now) else { return };
+        self.questions += 1;
+        let memory = StoredWindow::of(self.memory.take(), id, now);
+        let at = |percent: i64| after(served.not_before, self.life / 100 * percent);
+        let window = match self.ari {
+            _ if !answers => None,
+            Ari::None | Ari::Fails => None,
+            Ari::Usual => Some(RenewalWindow { start: at(65), end: at(68) }),
+            Ari::Past => Some(RenewalWindow { start: at(-20), end: at(-10) }),
+            Ari::TooLate => Some(RenewalWindow { start: at(200), end: at(300) }),
+            Ari::Turned => Some(RenewalWindow { start: at(68), end: at(65) }),
+        };
+        self.memory = Some(match window {
+            Some(window) => memory.answered(window, Duration::from_secs(self.retry_after), now, served.jitter()),
+            None => memory.failed(Retry::No, now),
+        });
+    }
+}
+
+fn any_ari() -> impl Strategy<Value = Ari> {
+    prop_oneof![
+        Just(Ari::None),
+        Just(Ari::Usual),
+        Just(Ari::Past),
+        Just(Ari::TooLate),
+        Just(Ari::Turned),
+        Just(Ari::Fails)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn never_lapses_while_the_ca_answers(
+        life in proptest::sample::select(LIVES.to_vec()),
+        ari in any_ari(),
+        retry_after in 0_u64..3 * 86400,
+    ) {
+        let mut simulation = Simulation { retry_after, ..Simulation::new(life, ari) };
+        while simulation.now < simulation.end() {
+            simulation.look(true);
+            let not_after = simulation.served.as_ref().unwrap().not_after;
+            prop_assert!(simulation.now < not_after, "lapsed at {not_after}");
+        }
+        prop_assert!(!simulation.lapsed);
+        // Once for each certificate, at the half of a life at the earliest, or at a tenth or twelve hours on demand.
+        let shortest = match ari {
+            Ari::Past => (life / 10).min(12 * HOUR) - HOUR / 4,
+            _ => life / 2 - HOUR / 4,
+        };
+        prop_assert!(i64::from(simulation.issued) <= YEARS / shortest + 1, "{} issued", simulation.issued);
+        prop_assert_eq!(simulation.attempts, simulation.issued);
+        let least = retry_after.clamp(60, 6 * 3600);
+        let most = YEARS.unsigned_abs() / least + 3 * u64::from(simulation.issued) + 1;
+        prop_assert!(u64::from(simulation.looks) <= most + YEARS.unsigned_abs() / (12 * 3600), "{} looks", simulation.looks);
+        prop_assert!(u64::from(simulation.questions) <= most, "{} questions", simulation.questions);
+    }
+
+    #[test]
+    fn an_outage_is_no_storm(
+        life in proptest::sample::select(LIVES.to_vec()),
+        ari in any_ari(),
+        from in 0..YEARS,
+        length in 0..60 * DAY,
+    ) {
+        let mut simulation = Simulation::new(life, ari);
+        let outage = after(start(), from)..after(start(), from + length);
+        let (mut failed, end) = (0, simulation.end());
+        while simulation.now < end {
+            let answers = !outage.contains(&simulation.now);
+            let (attempts, issued) = (simulation.attempts, simulation.issued);
+            simulation.look(answers);
+            failed += (simulation.attempts - attempts) - (simulation.issued - issued);
+        }
+        prop_assert!(i64::from(failed) <= 4 + length / DAY, "{failed} failed attempts in {length} s");
+        let served = simulation.served.unwrap();
+        prop_assert!(served.not_after > simulation.now || outage.end >= end || simulation.failures.is_some());
+    }
+
+    #[test]
+    fn clock_jumps_are_no_storm(
+        life in proptest::sample::select(LIVES[1..].to_vec()),
+        ari in proptest::sample::select(vec![Ari::None, Ari::Usual, Ari::TooLate]),
+        jumps in proptest::collection::vec((0..YEARS, -400 * DAY..400 * DAY), 0..6),
+    ) {
+        let mut jumps = jumps;
+        jumps.sort_unstable();
+        let mut simulation = Simulation::new(life, ari);
+        let count = i64::try_from(jumps.len()).unwrap();
+        while simulation.now < simulation.end() {
+            let mut jumped = false;
+            while jumps.first().is_some_and(|(at, _)| after(start(), *at) <= simulation.now) {
+                simulation.skew = jumps.remove(0).1;
+                jumped = true;
+            }
+            if jumped {
+                prop_assert!(simulation.looks < 200_000);
+            }
+            simulation.look(true);
+        }
+        // A clock that is wrong by more than a life makes every certificate seem expired: that is one attempt a day.
+        let usual = YEARS / (life / 2 - HOUR / 4) + 1;
+        prop_assert!(i64::from(simulation.issued) <= usual + YEARS / DAY + 5 * count, "{} issued", simulation.issued);
+        prop_assert!(i64::from(simulation.looks) <= YEARS / (6 * HOUR) * 2 + 10 * count + 4 * usual);
+    }
+}
+
+#[test]
+fn renewals_of_many_are_spread() {
+    let wanted = wanted();
+    let due = |serial| {
+        let certificate = certificate(serial, start(), 90 * DAY);
+        let at = Observed { jitter: certificate.jitter(), ..observed(&certificate, &wanted, after(start(), 60 * DAY + DAY / 2)) };
+        reason_of(plan(&at)).is_some()
+    };
+    let early = (1..=1000).filter(|serial| due(*serial)).count();
+    assert!((400..=600).contains(&early), "{early} of 1000 in the first half of the spread");
+}

