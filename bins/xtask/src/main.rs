@@ -1,3 +1,54 @@
-//! xtask
+//! The tasks of gatecert's developers: `cargo xtask --help`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers at a terminal")]
 
-fn main() {}
+mod bench_peers;
+mod cargo;
+mod codegen;
+mod demo;
+mod lint;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of gatecert's developers.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fetches and builds the real servers into the cache.
+    Tools(tools::Arguments),
+    /// Shows a certificate on its way: Pebble issues it, Envoy serves it, a renewal replaces it under load.
+    Demo(demo::Arguments),
+    /// Runs all tests, and the demo once.
+    Test(test::Arguments),
+    /// Checks format, clippy, documentation, generated files, and licences where cargo-deny is installed.
+    Lint,
+    /// Writes the files that are generated from the code.
+    Codegen(codegen::Arguments),
+    /// Measures; never part of a test.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// gatecert beside lego and certbot on the same Pebble, in turn.
+    Peers(bench_peers::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Tools(arguments) => tools::run(&arguments),
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Lint => lint::run(),
+        Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),
+    }
+}

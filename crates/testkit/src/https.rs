@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 /// An HTTP client that trusts these roots (PEM) alone, and finds `name` at `address`.
 pub fn https_client(roots_pem: &str, resolve: &[(&str, SocketAddr)]) -> Result<reqwest::Client, StartError> {
     let config = client_config(roots_pem).map_err(|source| StartError::set_up("the HTTPS client", source))?;
-    let mut builder = reqwest::Client::builder().tls_backend_preconfigured(config).no_proxy();
+    let mut builder = reqwest::Client::builder().tls_backend_preconfigured(config).user_agent("gatecert-testkit").no_proxy();
     for (name, address) in resolve {
         builder = builder.resolve(name, *address);
     }

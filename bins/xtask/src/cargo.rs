@@ -1,0 +1,41 @@
+//! Running cargo, always in the same way, so that one task finds built what another one built.
+
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs `cargo` with these arguments in the workspace; its output goes to the terminal.
+pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    println!("$ cargo {}", arguments.join(" "));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).envs(variables.iter().copied()).current_dir(workspace());
+    if has_openssl() {
+        // A dependency of tests; without the system's it is compiled from source, which takes minutes.
+        cargo.env("OPENSSL_NO_VENDOR", "1");
+    }
+    let status = cargo.status().context("cargo can not be run")?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.first().copied().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// The folder of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Builds the command line and gives its path.
+pub(crate) fn gatecert(release: bool) -> Result<PathBuf> {
+    let (flags, folder): (&[&str], _) = if release { (&["--release"], "release") } else { (&[], "debug") };
+    cargo(&[&["build", "--quiet", "-j2", "--package", "gatecert"], flags].concat(), &[])?;
+    // This program is in `<target>/debug/`.
+    let own = std::env::current_exe().context("the path of this program")?;
+    let target = own.parent().and_then(Path::parent).context("the target folder")?;
+    Ok(target.join(folder).join("gatecert"))
+}
+
+fn has_openssl() -> bool {
+    let mut pkg_config = Command::new("pkg-config");
+    pkg_config.args(["--atleast-version=3.0", "openssl"]).output().is_ok_and(|output| output.status.success())
+}
