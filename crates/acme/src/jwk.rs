@@ -45,7 +45,8 @@ impl Jwk {
 impl fmt::Display for Jwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let members = self.members();
-        let members: Vec<String> = members.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+        let members: Vec<String> =
+            members.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
         write!(f, "{{{}}}", members.join(","))
     }
 }

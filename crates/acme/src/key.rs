@@ -81,7 +81,9 @@ pub enum KeyError {
         reason: &'static str,
     },
     /// A kind of key that Let's Encrypt does not take for accounts and certificates.
-    #[error("{kind} keys are not supported: Let's Encrypt takes P-256, P-384 and RSA with 2048, 3072 or 4096 bits")]
+    #[error(
+        "{kind} keys are not supported: Let's Encrypt takes P-256, P-384 and RSA with 2048, 3072 or 4096 bits"
+    )]
     Unsupported {
         /// The kind of key.
         kind: String,
@@ -101,6 +103,12 @@ pub enum KeyError {
     /// The signature can not be made.
     #[error("the key can not sign")]
     Sign,
+}
+
+impl KeyError {
+    fn malformed(format: &'static str, reason: &'static str) -> Self {
+        Self::Malformed { format, reason }
+    }
 }
 
 /// A private key that signs requests to the CA. Cloning is cheap.
@@ -251,4 +259,44 @@ impl fmt::Debug for AccountKey {
 /// Base64url without padding, as all of JOSE has it (RFC 7515 §2).
 pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use josekit::jws::{ES256, JwsVerifier, RS256};
+    use serde_json::Value;
+
+    /// An example of RFC 7515 appendix A: the key, the text that is signed, and the signature.
+    fn example(name: &str) -> (AccountKey, String, Vec<u8>) {
+        let path = format!("{}/../../fixtures/jws/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let example: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let text = |member: &str| example[member].as_str().unwrap();
+        let key = AccountKey::from_jwk(&example["jwk"].to_string()).unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(text("signature")).unwrap();
+        (key, format!("{}.{}", text("protected"), text("payload")), signature)
+    }
+
+    fn jose(key: &AccountKey) -> josekit::jwk::Jwk {
+        josekit::jwk::Jwk::from_bytes(key.jwk().to_string()).unwrap()
+    }
+
+    #[test]
+    fn rs256_example_of_rfc_7515() {
+        let (key, input, signature) = example("rfc7515-a2");
+        assert_eq!(key.sign(input.as_bytes()).unwrap(), signature);
+        RS256.verifier_from_jwk(&jose(&key)).unwrap().verify(input.as_bytes(), &signature).unwrap();
+    }
+
+    /// ECDSA is random: the example's signature verifies with our public key, and ours with josekit.
+    #[test]
+    fn es256_example_of_rfc_7515() {
+        let (key, input, signature) = example("rfc7515-a3");
+        let verifier = ES256.verifier_from_jwk(&jose(&key)).unwrap();
+        verifier.verify(input.as_bytes(), &signature).unwrap();
+        let ours = key.sign(input.as_bytes()).unwrap();
+        assert_eq!(ours.len(), signature.len());
+        verifier.verify(input.as_bytes(), &ours).unwrap();
+        verifier.verify(b"another text", &ours).unwrap_err();
+    }
 }

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(found.life(), SignedDuration::from_hours(240));
         assert_eq!(found.fingerprint.len(), 64);
         assert!((0.0..1.0).contains(&found.jitter()));
-        assert!(found.certificate_id.unwrap().as_str().ends_with(".AI8AAQ"), "with its sign byte");
+        assert!(found.certificate_id.clone().unwrap().as_str().ends_with(".AI8AAQ"), "with its sign byte");
         assert_eq!(serde_json::from_value::<CertificateFacts>(serde_json::to_value(&found).unwrap()).unwrap(), found);
     }
 

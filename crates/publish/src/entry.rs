@@ -85,7 +85,8 @@ impl Entry {
 
     /// The symlinks that lead through `current`, each with its target.
     pub(crate) fn links(&self) -> [(PathBuf, PathBuf); 4] {
-        [CERTIFICATE, KEY, CHAIN, RECORD].map(|file| (self.directory.join(file), Path::new(CURRENT).join(file)))
+        [CERTIFICATE, KEY, CHAIN, RECORD]
+            .map(|file| (self.directory.join(file), Path::new(CURRENT).join(file)))
     }
 
     /// What `current` should lead to.
@@ -205,7 +206,9 @@ mod tests {
         for number in [1, 999_999, 1_000_000, u32::MAX] {
             assert_eq!(Version::parse(&Version(number).to_string()), Some(Version(number)));
         }
-        for other in ["", "1", "0000001", "+00001", "-00001", "00000a", "000001/..", "4294967296", ".new-000001"] {
+        for other in
+            ["", "1", "0000001", "+00001", "-00001", "00000a", "000001/..", "4294967296", ".new-000001"]
+        {
             assert_eq!(Version::parse(other), None, "{other}");
         }
     }

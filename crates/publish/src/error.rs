@@ -113,7 +113,9 @@ pub enum Damage {
     #[error("is damaged: it is not UTF-8; restore it, or issue the certificate again")]
     NotText,
     /// `cert.json` was written by a later gatecert.
-    #[error("has format {version}, and this gatecert knows formats up to {FORMAT}; use the gatecert that wrote it")]
+    #[error(
+        "has format {version}, and this gatecert knows formats up to {FORMAT}; use the gatecert that wrote it"
+    )]
     NewerFormat {
         /// The format.
         version: u32,

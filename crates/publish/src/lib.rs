@@ -72,9 +72,9 @@ mod store;
 
 pub use account::AccountSlug;
 pub use certificate::{Certificate, InvalidCertificate};
+pub use disk::Action;
 #[doc(hidden)]
 pub use disk::Observer;
-pub use disk::Action;
 pub use entry::CertificateFiles;
 pub use error::{Damage, PublishError, StoreError};
 pub use name::{CertificateName, NameError};

@@ -25,7 +25,10 @@ impl DirectoryLock {
         match file.try_lock() {
             Ok(()) => write_holder(&mut file).map_err(failed)?,
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked { directory: directory.to_owned(), holder: holder(&mut file) });
+                return Err(StoreError::Locked {
+                    directory: directory.to_owned(),
+                    holder: holder(&mut file),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }

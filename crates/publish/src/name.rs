@@ -59,7 +59,7 @@ impl CertificateName {
         if let Ok(address) = identifier.parse::<IpAddr>() {
             return address.to_string().replace(':', "_").parse();
         }
-        let lower = identifier.to_ascii_lowercase();
+        let lower = identifier.strip_suffix('.').unwrap_or(identifier).to_ascii_lowercase();
         match lower.strip_prefix("*.") {
             Some(base) => {
                 dns_characters(base)?;

@@ -76,7 +76,7 @@ mod tests {
         let expected = "\
 # Written by gatecert; a change made here is lost.
 resources:
-- '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret'
+- \"@type\": 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret'
   name: 'www.example.com'
   tls_certificate:
     certificate_chain:
@@ -92,7 +92,9 @@ resources:
     #[test]
     fn any_name_and_path_stay_strings() {
         let long = format!("/{}/it's a \"long\" one: # {{x}}/\n\\tail", "x y ".repeat(40));
-        for (directory, name) in [("/c", "no"), ("/c", "1e3"), ("/c", "0x10"), ("/c", "2001_db8__1"), (&long, "192.0.2.1")] {
+        for (directory, name) in
+            [("/c", "no"), ("/c", "1e3"), ("/c", "0x10"), ("/c", "2001_db8__1"), (&long, "192.0.2.1")]
+        {
             let value: serde_json::Value = serde_saphyr::from_str(&written(directory, name)).unwrap();
             let secret = &value["resources"][0];
             assert_eq!(secret["name"], name);

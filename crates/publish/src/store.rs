@@ -53,7 +53,7 @@ impl FileStore {
     }
 
     /// The name for the certificate whose first identifier this is: a DNS name in lower case, `_` for the `*` of a
-    /// wildcard and for the colons of an IPv6 address. Two identifiers never share a name.
+    /// wildcard and for the colons of an IPv6 address, no final dot. No two identifiers share a name.
     ///
     /// # Errors
     /// For what is neither a DNS name in ASCII nor an IP address, or could not be the name of a directory here.
@@ -143,10 +143,13 @@ fn make_directory(disk: &Disk, directory: &Path) -> Result<(), StoreError> {
     if directory.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        make_directory(disk, parent)?;
-    }
-    disk.create_directory(directory, PUBLIC_DIRECTORY)
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_directory(disk, parent)?;
+    disk.create_directory(directory, PUBLIC_DIRECTORY)?;
+    disk.sync_directory(parent)
 }
 
 impl Deref for FileStore {

@@ -6,18 +6,19 @@ use pem::Pem;
 use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::der::{Decode, ErrorKind, Tag};
 use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfo};
-use sec1::EcPrivateKey;
+use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
 /// The one private key of a PEM text.
 pub(super) fn pem(text: &str) -> Result<KeyParts, KeyError> {
     // The library's error is dropped on purpose: it may quote a line of the key.
-    let blocks = pem::parse_many(text)
-        .map_err(|_| KeyError::Malformed { format: "PEM", reason: "a block is broken or not base64" })?;
+    let blocks =
+        pem::parse_many(text).map_err(|_| KeyError::malformed("PEM", "a block is broken or not base64"))?;
     if blocks.is_empty() && text.contains("-----BEGIN") {
-        return Err(KeyError::Malformed { format: "PEM", reason: "a block has no end" });
+        return Err(KeyError::malformed("PEM", "a block has no end"));
     }
-    let mut keys: Vec<Pem> = blocks.into_iter().filter(|block| block.tag().ends_with("PRIVATE KEY")).collect();
+    let mut keys: Vec<Pem> =
+        blocks.into_iter().filter(|block| block.tag().ends_with("PRIVATE KEY")).collect();
     match (keys.len(), keys.pop()) {
         (1, Some(key)) => pem_block(key),
         (_, None) => Err(KeyError::NoPrivateKey),
@@ -43,13 +44,15 @@ fn pem_block(block: Pem) -> Result<KeyParts, KeyError> {
 /// PKCS#8, version 1 or 2 (RFC 5958 §2).
 pub(super) fn pkcs8(der: &[u8]) -> Result<KeyParts, KeyError> {
     let info = PrivateKeyInfo::from_der(der)
-        .map_err(|_| KeyError::Malformed { format: "PKCS#8", reason: "its structure is not PrivateKeyInfo" })?;
+        .map_err(|_| KeyError::malformed("PKCS#8", "its structure is not PrivateKeyInfo"))?;
     match info.algorithm.oid {
         EC_PUBLIC_KEY => {
             let curve = Curve::from_oid(&named_curve(&info.algorithm)?)?;
             match info.public_key {
                 // Version 2 may keep the public part outside of the SEC1 structure.
-                Some(point) => KeyParts::ec_with_point(curve, ec_private_key(info.private_key)?.private_key, point),
+                Some(point) => {
+                    KeyParts::ec_with_point(curve, ec_private_key(info.private_key)?.private_key, point)
+                }
                 None => sec1(info.private_key, Some(curve)),
             }
         }
@@ -66,15 +69,13 @@ pub(super) fn pkcs1(der: &[u8]) -> Result<KeyParts, KeyError> {
 /// SEC1, with the curve from around it or in it.
 pub(super) fn sec1(der: &[u8], outer: Option<Curve>) -> Result<KeyParts, KeyError> {
     let key = ec_private_key(der)?;
-    let inner = key.parameters.and_then(|parameters| parameters.named_curve());
+    let inner = key.parameters.and_then(EcParameters::named_curve);
     let inner = inner.map(|oid| Curve::from_oid(&oid)).transpose()?;
     let curve = match (outer, inner) {
         (Some(outer), Some(inner)) if outer != inner => {
-            return Err(KeyError::Malformed { format: "PKCS#8", reason: "it names two curves" });
+            return Err(KeyError::malformed("PKCS#8", "it names two curves"));
         }
-        (outer, inner) => outer
-            .or(inner)
-            .ok_or(KeyError::Malformed { format: "SEC1", reason: "it names no curve" })?,
+        (outer, inner) => outer.or(inner).ok_or_else(|| KeyError::malformed("SEC1", "it names no curve"))?,
     };
     KeyParts::ec_with_point(curve, key.private_key, key.public_key.ok_or(KeyError::NoPublicPart)?)
 }
@@ -83,7 +84,7 @@ fn ec_private_key(der: &[u8]) -> Result<EcPrivateKey<'_>, KeyError> {
     EcPrivateKey::from_der(der).map_err(|error| match error.kind() {
         // Where the name of the curve is expected there is its description.
         ErrorKind::TagUnexpected { expected: Some(Tag::ObjectIdentifier), .. } => explicit_curve(),
-        _ => KeyError::Malformed { format: "SEC1", reason: "its structure is not ECPrivateKey" },
+        _ => KeyError::malformed("SEC1", "its structure is not ECPrivateKey"),
     })
 }
 

@@ -99,12 +99,17 @@ impl KeyParts {
     pub(super) fn ec(curve: Curve, private: &[u8], x: &[u8], y: &[u8]) -> Option<Self> {
         let width = curve.field_bytes();
         let private = fixed_width(private, width)?;
-        Some(Self::Ec { curve, private, x: fixed_width(x, width)?.to_vec(), y: fixed_width(y, width)?.to_vec() })
+        Some(Self::Ec {
+            curve,
+            private,
+            x: fixed_width(x, width)?.to_vec(),
+            y: fixed_width(y, width)?.to_vec(),
+        })
     }
 
     /// An EC key with a point in the form of SEC 1 §2.3.3.
     pub(super) fn ec_with_point(curve: Curve, private: &[u8], point: &[u8]) -> Result<Self, KeyError> {
-        let malformed = KeyError::Malformed { format: "SEC1", reason: "a number does not fit the curve" };
+        let malformed = KeyError::malformed("SEC1", "a number does not fit the curve");
         match point.split_first() {
             Some((&UNCOMPRESSED, coordinates)) if coordinates.len() == 2 * curve.field_bytes() => {
                 let (x, y) = coordinates.split_at(curve.field_bytes());
@@ -134,18 +139,20 @@ impl KeyParts {
     }
 
     pub(super) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let too_long = |_| KeyError::Malformed { format: "PKCS#8", reason: "it is too long" };
+        let too_long = |_| KeyError::malformed("PKCS#8", "it is too long");
         let der = match self {
             Self::Ec { curve, private, x, y } => {
                 let point = uncompressed(x, y);
                 let key = EcPrivateKey { private_key: private, parameters: None, public_key: Some(&point) };
                 let key = Zeroizing::new(key.to_der().map_err(too_long)?);
                 let oid = curve.oid();
-                let algorithm = AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some(AnyRef::from(&oid)) };
+                let algorithm =
+                    AlgorithmIdentifierRef { oid: EC_PUBLIC_KEY, parameters: Some(AnyRef::from(&oid)) };
                 PrivateKeyInfo::new(algorithm, &key).to_der()
             }
             Self::Rsa { pkcs1 } => {
-                let algorithm = AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) };
+                let algorithm =
+                    AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) };
                 PrivateKeyInfo::new(algorithm, pkcs1).to_der()
             }
         };
@@ -164,7 +171,7 @@ fn inconsistent(rejected: KeyRejected) -> KeyError {
 /// ring takes any size from 2047 to 4096 bits.
 fn check_rsa_size(der: &[u8]) -> Result<(), KeyError> {
     let key = pkcs1::RsaPrivateKey::from_der(der)
-        .map_err(|_| KeyError::Malformed { format: "PKCS#1", reason: "its structure is not RSAPrivateKey" })?;
+        .map_err(|_| KeyError::malformed("PKCS#1", "its structure is not RSAPrivateKey"))?;
     if key.other_prime_infos.is_some() {
         return Err(KeyError::Unsupported { kind: "multi-prime RSA".into() });
     }

@@ -62,7 +62,7 @@ fn ec(curve: Option<&str>, numbers: &Numbers) -> Result<KeyParts, KeyError> {
     let x = number(numbers.x.as_ref(), "`x` is missing or not base64url")?;
     let y = number(numbers.y.as_ref(), "`y` is missing or not base64url")?;
     let d = number(numbers.d.as_ref(), "`d`, the private part, is missing or not base64url")?;
-    KeyParts::ec(curve, &d, &x, &y).ok_or(malformed("a number does not fit the curve"))
+    KeyParts::ec(curve, &d, &x, &y).ok_or_else(|| malformed("a number does not fit the curve"))
 }
 
 fn rsa(numbers: &Numbers) -> Result<KeyParts, KeyError> {
@@ -102,5 +102,5 @@ fn uint(bytes: &[u8]) -> Result<UintRef<'_>, KeyError> {
 }
 
 fn malformed(reason: &'static str) -> KeyError {
-    KeyError::Malformed { format: "JWK", reason }
+    KeyError::malformed("JWK", reason)
 }

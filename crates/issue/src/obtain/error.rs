@@ -24,7 +24,7 @@ const SLOW: Duration = Duration::from_secs(60 * 60);
 #[non_exhaustive]
 pub enum ObtainError {
     /// There are no names, or too many.
-    #[error("a certificate has 1 to {MAX_IDENTIFIERS} names, this one has {count}")]
+    #[error("a certificate has 1 to {max} names, this one has {count}", max = MAX_IDENTIFIERS)]
     Count {
         /// How many.
         count: usize,
@@ -53,7 +53,7 @@ pub enum ObtainError {
     #[error("an earlier attempt can not be gone on with")]
     Resume(#[source] OrderError),
     /// The CA makes no order.
-    #[error(transparent)]
+    #[error("nothing was ordered")]
     Order {
         /// Why.
         source: OrderError,

@@ -1,0 +1,151 @@
+//! The open connections of a server: how many there may be, and how they end.
+
+use crate::limits::{Limits, MAX_HEAD_BYTES};
+use crate::write_limit::WriteLimit;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tower::Service;
+
+/// A connection that was accepted last gets this long until its request is read: it may have come while the shutdown began.
+const SETTLE_TIME: Duration = Duration::from_millis(50);
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Drained {
+    /// Connections with an open request that were cut when [`Limits::drain_time`] was over.
+    pub cut: u32,
+}
+
+/// What a connection has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    Draining,
+    Cutting,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connections {
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    phase: watch::Sender<Phase>,
+    http: http1::Builder,
+}
+
+/// The right to one more connection.
+#[derive(Debug)]
+pub(crate) struct Slot(Option<OwnedSemaphorePermit>);
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let limits = Limits { connections: limits.connections.max(1), ..limits };
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .half_close(true)
+            .pipeline_flush(true);
+        let slots = Arc::new(Semaphore::new(limits.connections as usize));
+        Self { limits, slots, phase: watch::Sender::new(Phase::Serving), http }
+    }
+
+    /// Shared with the handle, which tells how many are open.
+    pub(crate) fn gauge(&self) -> OpenConnections {
+        OpenConnections { limit: self.limits.connections, slots: self.slots.clone() }
+    }
+
+    /// Waits until one more connection may be open. The semaphore is never closed.
+    pub(crate) async fn slot(&self) -> Slot {
+        Slot(self.slots.clone().acquire_owned().await.ok())
+    }
+
+    /// One more connection if it may be open at once.
+    pub(crate) fn free_slot(&self) -> Option<Slot> {
+        self.slots.clone().try_acquire_owned().ok().map(|permit| Slot(Some(permit)))
+    }
+
+    /// Serves a connection in a task of its own.
+    pub(crate) fn spawn<S>(&self, stream: TcpStream, slot: Slot, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let io = TokioIo::new(WriteLimit::new(stream, self.limits.write_time));
+        let connection = self.http.serve_connection(io, TowerToHyperService::new(service));
+        let mut phase = self.phase.subscribe();
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            // The connection first: what has arrived is answered before it is told to end.
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => Some(ended),
+                () = reached(&mut phase, Phase::Draining) => None,
+            };
+            let ended = match ended {
+                Some(ended) => Some(ended),
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        biased;
+                        ended = connection.as_mut() => Some(ended),
+                        () = reached(&mut phase, Phase::Cutting) => None,
+                    }
+                }
+            };
+            if let Some(Err(error)) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(slot);
+        });
+    }
+
+    /// Ends idle connections, lets open requests end, and cuts what is left after the drain time.
+    pub(crate) async fn drain(self) -> Drained {
+        let gauge = self.gauge();
+        sleep(SETTLE_TIME).await;
+        self.phase.send_replace(Phase::Draining);
+        if timeout(self.limits.drain_time, self.all_closed()).await.is_ok() {
+            return Drained { cut: 0 };
+        }
+        let cut = gauge.open();
+        self.phase.send_replace(Phase::Cutting);
+        self.all_closed().await;
+        Drained { cut }
+    }
+
+    async fn all_closed(&self) {
+        drop(self.slots.acquire_many(self.limits.connections).await);
+    }
+}
+
+/// How many connections are open now.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenConnections {
+    limit: u32,
+    slots: Arc<Semaphore>,
+}
+
+impl OpenConnections {
+    pub(crate) fn open(&self) -> u32 {
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        self.limit.saturating_sub(free)
+    }
+}
+
+/// A server whose future was dropped has no sender any more: then all is cut.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    drop(phase.wait_for(|phase| *phase >= wanted).await);
+}
