@@ -254,8 +254,7 @@ impl Account {
 
     /// Reads the account.
     pub async fn details(&self) -> Result<AccountDetails, AccountError> {
-        // An update without changes (RFC 8555 §7.3.2): some CAs know no POST-as-GET of an account.
-        let reply = self.post(self.url(), b"{}", Repeat::Safe).await.map_err(AccountError::Fetch)?;
+        let reply = self.post_as_get(self.url()).await.map_err(AccountError::Fetch)?;
         reply.json().map_err(AccountError::Fetch)
     }
 

@@ -48,6 +48,7 @@ mod external_account;
 #[cfg(feature = "reqwest")]
 mod http_transport;
 mod identifier;
+pub mod import;
 mod jwk;
 mod jws;
 mod key;

@@ -27,8 +27,8 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         // More digits than u64 holds is still "long", not "unreadable".
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let date = Timestamp::try_from(httpdate::parse_http_date(value).ok()?).ok()?;
-        Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO)
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(now.into()).unwrap_or(Duration::ZERO)
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }

@@ -40,7 +40,7 @@ impl Transport for Recorder {
         let mut requests = self.0.lock().unwrap();
         requests.push(request);
         let answer = Response::builder()
-            .header("replay-nonce", format!("nonce-{}", requests.len()))
+            .header("replay-nonce", BASE64_URL_SAFE_NO_PAD.encode(requests.len().to_be_bytes()))
             .header("location", "https://ca.test/account/1")
             .header("content-type", "application/json");
         Ok(answer.body(body.to_string().into()).unwrap())
@@ -102,7 +102,7 @@ fn verified(jws: &str, key: &AccountKey) -> (Vec<u8>, JwsHeader) {
     (payload, header)
 }
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
 }
 
@@ -254,14 +254,14 @@ fn keys_of_another_implementation_are_read_in_every_form() {
         for _ in 0..count {
             let pair = EcKeyPair::generate(curve).unwrap();
             agrees(&pair.to_jwk_key_pair(), &pair.to_pem_private_key(), &pair.to_traditional_pem_private_key());
-            let key = AccountKey::from_pkcs8_der(&pair.to_der_private_key()).unwrap();
+            let key = AccountKey::from_pkcs8_der(pem::parse(pair.to_pem_private_key()).unwrap().contents()).unwrap();
             assert_eq!(key.jwk(), AccountKey::from_sec1_der(&pair.to_raw_private_key()).unwrap().jwk());
         }
     }
     for bits in [2048, 2048, 3072] {
         let pair = RsaKeyPair::generate(bits).unwrap();
         agrees(&pair.to_jwk_key_pair(), &pair.to_pem_private_key(), &pair.to_traditional_pem_private_key());
-        let key = AccountKey::from_pkcs8_der(&pair.to_der_private_key()).unwrap();
+        let key = AccountKey::from_pkcs8_der(pem::parse(pair.to_pem_private_key()).unwrap().contents()).unwrap();
         assert_eq!(key.jwk(), AccountKey::from_pkcs1_der(&pair.to_raw_private_key()).unwrap().jwk());
     }
 }
@@ -413,7 +413,7 @@ fn secrets_do_not_print() {
 }
 
 /// Neither as text nor as bytes, in decimal or hexadecimal.
-pub fn assert_shows_nothing_of(printed: &str, pem: &str) {
+pub(crate) fn assert_shows_nothing_of(printed: &str, pem: &str) {
     for block in pem::parse_many(pem).unwrap() {
         let der = block.contents();
         for line in pem.lines().filter(|line| !line.starts_with("-----")) {

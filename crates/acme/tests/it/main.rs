@@ -1,5 +1,5 @@
 //! Tests against real servers, a scripted CA, and an independent JOSE implementation.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod clock;
 mod counting;

@@ -283,9 +283,15 @@ pub(super) fn is_refusal(error: &RequestError) -> bool {
 }
 
 /// Whether a refused order may be taken without the certificate that it said it replaces: CAs answer with many kinds
-/// (RFC 9773 §5 has `alreadyReplaced`; `conflict`, `malformed`, `unauthorized` and 404 have been seen).
+/// (RFC 9773 §5 has `alreadyReplaced`; `conflict`, `malformed`, `serverInternal`, `unauthorized` and 404 have been seen).
 pub(super) fn may_be_of_replaces(error: &OrderError) -> bool {
-    let kinds = [ProblemKind::AlreadyReplaced, ProblemKind::Conflict, ProblemKind::Malformed, ProblemKind::Unauthorized];
+    let kinds = [
+        ProblemKind::AlreadyReplaced,
+        ProblemKind::Conflict,
+        ProblemKind::Malformed,
+        ProblemKind::ServerInternal,
+        ProblemKind::Unauthorized,
+    ];
     let OrderError::Create(request) = error else { return false };
     let is_status = request.status().is_some_and(|status| matches!(status.as_u16(), 404 | 409));
     is_status || kinds.iter().any(|kind| request.is(kind))
