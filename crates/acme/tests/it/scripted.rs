@@ -2,7 +2,7 @@
 
 use crate::scripted_ca::{ScriptedCa, html, problem, protected};
 use gatecert_acme::{
-    AuthorizationError, CertificateId, ChallengeKind, Client, DirectoryError, Identifier, NewOrder, OrderError,
+    AccountError, AccountKey, AuthorizationError, CertificateId, ChallengeKind, Client, DirectoryError, Identifier, KeyAlgorithm, NewOrder, OrderError,
     OrderStatus, ProblemKind, RenewalInfoError, RequestError, Retry,
 };
 use serde_json::json;
@@ -402,6 +402,26 @@ async fn changed_terms_name_where_to_agree() {
     assert_eq!(error.problem().unwrap().kind, ProblemKind::UserActionRequired);
     assert_eq!(error.problem().unwrap().instance.as_deref(), Some("https://ca.test/tos/2"));
     assert_eq!(error.retry(), Retry::No);
+}
+
+#[tokio::test]
+async fn a_key_of_another_account_is_refused_and_a_lost_answer_is_looked_up() {
+    let ca = ScriptedCa::start().await;
+    let account = ca.account().await;
+    let key = || AccountKey::generate(KeyAlgorithm::Es256).unwrap();
+    // Pebble 2.10 means to answer 409 here and answers 200.
+    let conflict = problem(409, "conflict", "New key is already in use").append_header("location", ca.url("/account/2"));
+    ca.on("POST", "/key-change", [conflict]).await;
+    let error = account.roll_over(key()).await.unwrap_err();
+    assert!(matches!(error, AccountError::KeyInUse), "{error:?}");
+
+    // The account answers to the new key already: the change went through, its answer was lost.
+    ca.on("POST", "/key-change", [html(500)]).await;
+    assert_eq!(account.roll_over(key()).await.unwrap().url(), account.url());
+    let absent = problem(400, "accountDoesNotExist", "no");
+    ca.on("POST", "/accounts", [absent]).await;
+    let error = account.roll_over(key()).await.unwrap_err();
+    assert!(matches!(error, AccountError::RollOver(_)), "{error:?}");
 }
 
 #[tokio::test]

@@ -187,7 +187,9 @@ fn threads_may_share_a_store() {
         for thread in 0..4 {
             let store = &store;
             scope.spawn(move || {
-                (1..=5).for_each(|n| drop(store.publish(&certificate(thread * 5 + n)).unwrap()))
+                for n in 1..=5 {
+                    store.publish(&certificate(thread * 5 + n)).unwrap();
+                }
             });
         }
     });
