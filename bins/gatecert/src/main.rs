@@ -1,3 +1,10 @@
-//! gatecert
+//! Let's Encrypt certificates for Istio and Envoy gateways, on the command line. All of it is in `gatecert-cli`.
 
-fn main() {}
+use gatecert_acme::SystemClock;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    gatecert_cli::run(std::env::args_os(), Arc::new(SystemClock)).await.into()
+}

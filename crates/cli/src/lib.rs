@@ -1,1 +1,113 @@
-//! The commands of gatecert as a library.
+//! The commands of `gatecert` as a library: [`run`] is the whole program but for `main`.
+//!
+//! ```no_run
+//! # async fn main_of_a_program() -> std::process::ExitCode {
+//! gatecert_cli::run(std::env::args_os(), std::sync::Arc::new(gatecert_acme::SystemClock)).await.into()
+//! # }
+//! ```
+
+mod account;
+mod account_store;
+mod args;
+mod authority;
+mod error;
+mod files;
+mod issuance;
+mod issue;
+mod journal;
+mod list;
+mod output;
+mod progress;
+mod reference;
+mod renew;
+mod request;
+mod revoke;
+mod show;
+mod solver;
+mod stop;
+
+use args::{Arguments, Command};
+use clap::Parser as _;
+use error::Failure;
+use gatecert_acme::Clock;
+use output::Output;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// Done, or nothing to do: 0.
+    Done,
+    /// The CA, the network or this machine said no: 1.
+    Failed,
+    /// Wrong use: 2.
+    Usage,
+    /// Some of several were done: 3.
+    Partly,
+    /// Told to stop by a signal: 130.
+    Stopped,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Partly => 3,
+            Exit::Stopped => 130,
+        })
+    }
+}
+
+/// Runs the program with these arguments, the program's name first. Must run in a tokio runtime.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Help goes to standard output, errors to standard error. Nothing can be said where that is closed.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    log(&arguments);
+    let output = Output::new(arguments.global.output, arguments.global.quiet);
+    match dispatch(&arguments, &output, clock).await {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
+    match &arguments.command {
+        Command::Issue(arguments) => issue::run(arguments, output, clock).await,
+        Command::Renew(arguments) => renew::run(arguments, output, clock).await,
+        Command::List(arguments) => list::run(arguments, output, &*clock),
+        Command::Show(arguments) => show::run(arguments, output),
+        Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
+        Command::Account(command) => account::run(command, output, clock).await,
+        Command::Completions(arguments) => reference::completions(arguments, output),
+        Command::Man(arguments) => reference::man(arguments, output),
+    }
+}
+
+/// Logs to standard error: nothing by default, more with each `-v`, or what `GATECERT_LOG` says.
+fn log(arguments: &Arguments) {
+    let level = match arguments.global.verbose {
+        0 => "off",
+        1 => "gatecert=debug",
+        _ => "gatecert=trace,hyper_util=debug,rustls=debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GATECERT_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.replace("gatecert=", "gatecert_acme=")));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A program that embeds this may have one already.
+    let _ = log.try_init();
+}

@@ -9,10 +9,13 @@ use std::net::{SocketAddr, TcpListener};
 use thiserror::Error;
 
 /// Connections that wait to be accepted. The kernel caps it (`net.core.somaxconn`, 4096 by default).
-pub(crate) const BACKLOG: i32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// How often a free port of one family is tried in the other.
 const FREE_PORT_ATTEMPTS: usize = 16;
+
+/// Where the ports begin that everybody may bind, unless `net.ipv4.ip_unprivileged_port_start` says otherwise.
+const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 
 /// Why an address can not be listened on. `Display` says what and why; [`BindError::hint`] what to do.
 #[derive(Debug, Error)]
@@ -29,7 +32,9 @@ pub enum BindError {
         source: io::Error,
     },
     /// The port is reserved to privileged processes.
-    #[error("cannot listen on `{address}`: the process lacks CAP_NET_BIND_SERVICE, which ports as low as {} need", .address.port())]
+    #[error(
+        "cannot listen on `{address}`: the process lacks CAP_NET_BIND_SERVICE, which ports below {FIRST_UNPRIVILEGED_PORT} need"
+    )]
     PrivilegedPort {
         /// The address.
         address: SocketAddr,
@@ -72,9 +77,10 @@ impl BindError {
                  or run `sysctl net.ipv4.ip_unprivileged_port_start={0}`, or listen on a higher port and forward {0} to it.",
                 address.port()
             )),
-            Self::NoSuchAddress { address, .. } => {
-                Some(format!("List the addresses with `ip address`, or listen on all of them with `:{}`.", address.port()))
-            }
+            Self::NoSuchAddress { address, .. } => Some(format!(
+                "List the addresses with `ip address`, or listen on all of them with `:{}`.",
+                address.port()
+            )),
             Self::Socket { .. } => None,
         }
     }
@@ -82,9 +88,13 @@ impl BindError {
     fn new(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             ErrorKind::AddrInUse => Self::PortTaken { address, holder: port_holder::find(address), source },
-            ErrorKind::PermissionDenied => Self::PrivilegedPort { address, source },
+            ErrorKind::PermissionDenied if address.port() < FIRST_UNPRIVILEGED_PORT => {
+                Self::PrivilegedPort { address, source }
+            }
             ErrorKind::AddrNotAvailable => Self::NoSuchAddress { address, source },
-            _ if Errno::from_io_error(&source) == Some(Errno::AFNOSUPPORT) => Self::NoSuchAddress { address, source },
+            _ if Errno::from_io_error(&source) == Some(Errno::AFNOSUPPORT) => {
+                Self::NoSuchAddress { address, source }
+            }
             _ => Self::Socket { address, source },
         }
     }
@@ -167,9 +177,17 @@ mod tests {
     #[test]
     fn a_privileged_port_names_the_ways_out() {
         let error = refused(ErrorKind::PermissionDenied);
-        assert!(error.to_string().contains("`192.0.2.1:80`") && error.to_string().contains("CAP_NET_BIND_SERVICE"), "{error}");
+        assert!(
+            error.to_string().contains("`192.0.2.1:80`")
+                && error.to_string().contains("CAP_NET_BIND_SERVICE"),
+            "{error}"
+        );
         let hint = error.hint().unwrap();
-        for way in ["setcap cap_net_bind_service=+ep", "sysctl net.ipv4.ip_unprivileged_port_start=80", "NET_BIND_SERVICE"] {
+        for way in [
+            "setcap cap_net_bind_service=+ep",
+            "sysctl net.ipv4.ip_unprivileged_port_start=80",
+            "NET_BIND_SERVICE",
+        ] {
             assert!(hint.contains(way), "{hint}");
         }
     }
@@ -178,7 +196,10 @@ mod tests {
     fn a_taken_port_says_how_to_find_its_holder() {
         let address = "192.0.2.1:80".parse().unwrap();
         let error = BindError::PortTaken { address, holder: None, source: ErrorKind::AddrInUse.into() };
-        assert!(error.to_string().ends_with("the port is taken by a process that cannot be seen from here"), "{error}");
+        assert!(
+            error.to_string().ends_with("the port is taken by a process that cannot be seen from here"),
+            "{error}"
+        );
         assert!(error.hint().unwrap().contains("ss -ltnp 'sport = :80'"));
     }
 
@@ -192,7 +213,12 @@ mod tests {
 
     #[test]
     fn display_does_not_repeat_the_source() {
-        for kind in [ErrorKind::PermissionDenied, ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable, ErrorKind::OutOfMemory] {
+        for kind in [
+            ErrorKind::PermissionDenied,
+            ErrorKind::AddrInUse,
+            ErrorKind::AddrNotAvailable,
+            ErrorKind::OutOfMemory,
+        ] {
             let error = refused(kind);
             assert!(!error.to_string().contains(&error.source().unwrap().to_string()), "{error}");
         }

@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -18,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-/// A connection that was accepted last gets this long until its request is read: it may have come while the shutdown began.
-const SETTLE_TIME: Duration = Duration::from_millis(50);
+/// What was under way when the shutdown began gets this long: a connection to be accepted, and then its request to be read.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(50);
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,17 +48,19 @@ pub(crate) struct Connections {
 
 /// The right to one more connection.
 #[derive(Debug)]
-pub(crate) struct Slot(Option<OwnedSemaphorePermit>);
+pub(crate) struct Slot {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Connections {
     pub(crate) fn new(limits: Limits) -> Self {
         let limits = Limits { connections: limits.connections.max(1), ..limits };
+        // No `pipeline_flush`: with it hyper 1.12 holds back answers while a part of the next request, or a bad one, is in the buffer.
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_time)
             .max_buf_size(MAX_HEAD_BYTES)
-            .half_close(true)
-            .pipeline_flush(true);
+            .half_close(true);
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
         Self { limits, slots, phase: watch::Sender::new(Phase::Serving), http }
     }
@@ -69,43 +72,23 @@ impl Connections {
 
     /// Waits until one more connection may be open. The semaphore is never closed.
     pub(crate) async fn slot(&self) -> Slot {
-        Slot(self.slots.clone().acquire_owned().await.ok())
-    }
-
-    /// One more connection if it may be open at once.
-    pub(crate) fn free_slot(&self) -> Option<Slot> {
-        self.slots.clone().try_acquire_owned().ok().map(|permit| Slot(Some(permit)))
+        Slot { _permit: self.slots.clone().acquire_owned().await.ok() }
     }
 
     /// Serves a connection in a task of its own.
     pub(crate) fn spawn<S>(&self, stream: TcpStream, slot: Slot, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
         S::Future: Send,
     {
         let io = TokioIo::new(WriteLimit::new(stream, self.limits.write_time));
         let connection = self.http.serve_connection(io, TowerToHyperService::new(service));
-        let mut phase = self.phase.subscribe();
+        let phase = self.phase.subscribe();
         tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            // The connection first: what has arrived is answered before it is told to end.
-            let ended = tokio::select! {
-                biased;
-                ended = connection.as_mut() => Some(ended),
-                () = reached(&mut phase, Phase::Draining) => None,
-            };
-            let ended = match ended {
-                Some(ended) => Some(ended),
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        biased;
-                        ended = connection.as_mut() => Some(ended),
-                        () = reached(&mut phase, Phase::Cutting) => None,
-                    }
-                }
-            };
-            if let Some(Err(error)) = ended {
+            if let Err(error) = until_end(connection, phase).await {
                 tracing::debug!(%error, "a connection ended early");
             }
             drop(slot);
@@ -142,6 +125,24 @@ impl OpenConnections {
     pub(crate) fn open(&self) -> u32 {
         let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
         self.limit.saturating_sub(free)
+    }
+}
+
+/// The connection is polled first: what has arrived is answered before it is told to end.
+async fn until_end<C: GracefulConnection>(
+    connection: C,
+    mut phase: watch::Receiver<Phase>,
+) -> Result<(), C::Error> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = reached(&mut phase, Phase::Draining) => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        biased;
+        ended = connection => ended,
+        () = reached(&mut phase, Phase::Cutting) => Ok(()),
     }
 }
 

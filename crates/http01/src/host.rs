@@ -70,10 +70,19 @@ mod tests {
 
     #[test]
     fn one_form_for_all_spellings() {
-        for text in ["www.example.com", "WWW.Example.COM", "www.example.com.", "www.example.com:80", "www.example.com.:5002", "www.example.com:"] {
+        for text in [
+            "www.example.com",
+            "WWW.Example.COM",
+            "www.example.com.",
+            "www.example.com:80",
+            "www.example.com.:5002",
+            "www.example.com:",
+        ] {
             assert_eq!(parsed(text).as_deref(), Some("www.example.com"), "{text}");
         }
-        for text in ["2001:db8::1", "[2001:db8::1]", "[2001:DB8::1]:80", "[2001:db8:0:0::1]:", "2001:0db8::0001"] {
+        for text in
+            ["2001:db8::1", "[2001:db8::1]", "[2001:DB8::1]:80", "[2001:db8:0:0::1]:", "2001:0db8::0001"]
+        {
             assert_eq!(parsed(text).as_deref(), Some("2001:db8::1"), "{text}");
         }
         assert_eq!(parsed("192.0.2.1:80").as_deref(), Some("192.0.2.1"));
@@ -84,8 +93,26 @@ mod tests {
     fn no_host() {
         let long = format!("{}com", "a.".repeat(126));
         for text in [
-            "", ".", ":80", "a..b", ".a", "a:b", "a:80:80", "a b", "a/b", "*.example.com", "bücher.example", "[]", "[::1", "[::1]x", "[::1]:x",
-            "[192.0.2.1]", "[fe80::1%1]", "user@a", "a.\0", &long,
+            "",
+            ".",
+            ":80",
+            "a..b",
+            ".a",
+            "a:b",
+            "a:80:80",
+            "a b",
+            "a/b",
+            "*.example.com",
+            "bücher.example",
+            "[]",
+            "[::1",
+            "[::1]x",
+            "[::1]:x",
+            "[192.0.2.1]",
+            "[fe80::1%1]",
+            "user@a",
+            "a.\0",
+            &long,
         ] {
             assert_eq!(parsed(text), None, "{text:?}");
         }

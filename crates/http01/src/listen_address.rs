@@ -29,7 +29,9 @@ enum Sockets {
 
 /// The text is no [`ListenAddress`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}` is not an address to listen on; such are `:80`, `0.0.0.0:80`, `[::]:80` and `127.0.0.1:5002`")]
+#[error(
+    "`{text}` is not an address to listen on; such are `:80`, `0.0.0.0:80`, `[::]:80` and `127.0.0.1:5002`"
+)]
 pub struct ListenAddressError {
     text: String,
 }
@@ -79,7 +81,9 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, ListenAddressError> {
         let sockets = match text.rsplit_once(':') {
             Some(("" | "*", port)) => parse_port(port).map(Sockets::Any),
-            Some((host, port)) if host.eq_ignore_ascii_case("localhost") => parse_port(port).map(Sockets::Loopback),
+            Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
+                parse_port(port).map(Sockets::Loopback)
+            }
             _ => text.parse().ok().map(Sockets::One),
         };
         sockets.map(Self).ok_or_else(|| ListenAddressError { text: shown(text) })
@@ -117,7 +121,20 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for text in ["", "80", ":", ":+80", ":65536", ":80 ", "::80", "::1:80", "[::1]", "127.0.0.1", "example.com:80", "*"] {
+        for text in [
+            "",
+            "80",
+            ":",
+            ":+80",
+            ":65536",
+            ":80 ",
+            "::80",
+            "::1:80",
+            "[::1]",
+            "127.0.0.1",
+            "example.com:80",
+            "*",
+        ] {
             let error = text.parse::<ListenAddress>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{text}` is not")), "{error}");
         }

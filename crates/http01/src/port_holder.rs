@@ -91,7 +91,8 @@ fn holder(process: &Path, links: &[String]) -> Option<PortHolder> {
     let pid = process.file_name()?.to_str()?.parse().ok()?;
     let descriptors = fs::read_dir(process.join("fd")).ok()?;
     let holds = descriptors.flatten().any(|descriptor| {
-        fs::read_link(descriptor.path()).is_ok_and(|target| links.iter().any(|link| target.as_os_str() == link.as_str()))
+        fs::read_link(descriptor.path())
+            .is_ok_and(|target| links.iter().any(|link| target.as_os_str() == link.as_str()))
     });
     holds.then(|| PortHolder { pid, command: command(process) })
 }
@@ -134,7 +135,13 @@ mod tests {
 
     #[test]
     fn odd_tables_hold_nothing() {
-        for table in ["", "x", "sl\n0: :: 0 0A", "sl\n0: zz:zz 0:0 0A 0 0 0 0 0 1", "sl\n0: é0000000:1 0:0 0A 0 0 0 0 0 1"] {
+        for table in [
+            "",
+            "x",
+            "sl\n0: :: 0 0A",
+            "sl\n0: zz:zz 0:0 0A 0 0 0 0 0 1",
+            "sl\n0: é0000000:1 0:0 0A 0 0 0 0 0 1",
+        ] {
             assert!(conflicting_inodes(table, "0.0.0.0:0".parse().unwrap()).is_empty(), "{table}");
         }
     }

@@ -1,7 +1,7 @@
 //! A ready server, for port 80 and for probes.
 
-use crate::bind::{self, BACKLOG, BindError};
-use crate::connections::{Connections, Drained, OpenConnections};
+use crate::bind::{self, BindError};
+use crate::connections::{Connections, Drained, OpenConnections, SETTLE_TIME};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::listen_address::ListenAddress;
@@ -13,7 +13,6 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
@@ -21,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Handle, TryCurrentError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tower::Service;
 
 /// The pause after a failed accept: without descriptors the next one fails at once, and the loop would spin.
@@ -75,7 +75,10 @@ impl Server {
     /// Outside a tokio runtime, or when the runtime does not take the sockets.
     pub async fn serve<S>(self, service: S, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError>
     where
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
         S::Future: Send,
     {
         Ok(self.start()?.run(service, shutdown).await)
@@ -87,7 +90,11 @@ impl Server {
     /// Outside a tokio runtime, or when the runtime does not take the sockets.
     pub fn spawn<S>(self, service: S) -> Result<ServerHandle, ServeError>
     where
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send,
     {
         let addresses = self.addresses.clone();
@@ -161,32 +168,37 @@ struct Running {
 impl Running {
     async fn run<S>(mut self, service: S, shutdown: impl Future<Output = ()>) -> Drained
     where
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
         S::Future: Send,
     {
         self.set_ready(true);
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let slot = tokio::select! { biased; () = &mut shutdown => break, slot = self.connections.slot() => slot };
-            let stream = tokio::select! { biased; () = &mut shutdown => break, stream = self.listeners.accept() => stream };
-            self.connections.spawn(stream, slot, service.clone());
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = self.accept(&service) => {}
         }
         self.set_ready(false);
-        self.accept_waiting(&service).await;
+        // Closing a listening socket resets what is in its queue: clients that have been told that they are connected.
+        drop(timeout(SETTLE_TIME, self.accept(&service)).await);
         drop(self.listeners);
         self.connections.drain().await
     }
 
-    /// Closing a listening socket resets the connections in its queue, whose clients have been told that they are connected.
-    async fn accept_waiting<S>(&mut self, service: &S)
+    /// Has no end of its own. It may be dropped at any time: a connection that was taken is in its task already.
+    async fn accept<S>(&mut self, service: &S)
     where
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
         S::Future: Send,
     {
-        for _ in 0..BACKLOG {
-            let Some(slot) = self.connections.free_slot() else { return };
-            let waiting = poll_fn(|cx| Poll::Ready(self.listeners.poll_accept(cx))).await;
-            let Poll::Ready(Ok(stream)) = waiting else { return };
+        loop {
+            let slot = self.connections.slot().await;
+            let stream = self.listeners.accept().await;
             self.connections.spawn(stream, slot, service.clone());
         }
     }
@@ -212,7 +224,7 @@ impl Listeners {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }

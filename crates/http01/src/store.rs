@@ -272,8 +272,14 @@ mod tests {
     #[test]
     fn refuses_what_no_ca_accepts() {
         let store = TokenStore::new();
-        assert_eq!(store.insert("*.example.com", "t", "t.a"), Err(TokenError::Host { host: "*.example.com".to_owned() }));
-        assert_eq!(store.insert("a.example.com", "t.", "t..a"), Err(TokenError::Token { token: "t.".to_owned() }));
+        assert_eq!(
+            store.insert("*.example.com", "t", "t.a"),
+            Err(TokenError::Host { host: "*.example.com".to_owned() })
+        );
+        assert_eq!(
+            store.insert("a.example.com", "t.", "t..a"),
+            Err(TokenError::Token { token: "t.".to_owned() })
+        );
         assert!(store.insert("a.example.com", "t.a", "t").is_err());
         assert!(store.set_thumbprint("a.example.com", "short").is_err());
         assert!(store.set_thumbprint("", THUMBPRINT).is_err());

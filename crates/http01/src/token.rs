@@ -95,7 +95,9 @@ mod tests {
         for token in ["a", "-_Az09", &"x".repeat(MAX_TOKEN_BYTES)] {
             assert_eq!(check_token(token), Ok(()), "{token}");
         }
-        for token in ["", "a=", "a+b", "a/b", "a.b", "a b", "a\n", "%41", "é", &"x".repeat(MAX_TOKEN_BYTES + 1)] {
+        for token in
+            ["", "a=", "a+b", "a/b", "a.b", "a b", "a\n", "%41", "é", &"x".repeat(MAX_TOKEN_BYTES + 1)]
+        {
             assert!(check_token(token).is_err(), "{token:?}");
         }
     }
@@ -104,7 +106,11 @@ mod tests {
     fn key_authorizations() {
         assert_eq!(check_key_authorization("t", "t.thumb"), Ok(()));
         for wrong in ["", "t", "t.", "t.thumb\n", "u.thumb", "t.a.b", "tt.a", "t. a"] {
-            assert_eq!(check_key_authorization("t", wrong), Err(TokenError::KeyAuthorization { token: "t".to_owned() }), "{wrong:?}");
+            assert_eq!(
+                check_key_authorization("t", wrong),
+                Err(TokenError::KeyAuthorization { token: "t".to_owned() }),
+                "{wrong:?}"
+            );
         }
     }
 

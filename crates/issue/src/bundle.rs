@@ -29,13 +29,18 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    pub(crate) fn new(chain: &CertificateChain, facts: CertificateFacts, entry: Entry) -> Self {
+    pub(crate) fn new(
+        chain: &CertificateChain,
+        facts: CertificateFacts,
+        entry: Entry,
+        issued_at: Timestamp,
+    ) -> Self {
         Self {
             chain_pem: chain.pem(),
             intermediates_pem: chain.intermediates_pem(),
             key_pem: entry.key_pem,
             facts,
-            origin: Origin { directory: entry.directory, profile: entry.profile },
+            origin: Origin { directory: entry.directory, profile: entry.profile, issued_at },
             order_url: entry.order_url,
         }
     }

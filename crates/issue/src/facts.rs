@@ -62,6 +62,15 @@ impl CertificateFacts {
         f64::from(digits.unwrap_or_default()) / (f64::from(u32::MAX) + 1.0)
     }
 
+    /// The SHA-256 fingerprint of the first certificate of a PEM text, of a root for instance, as
+    /// [`Self::fingerprint`] and [`ChainPreference`](gatecert_acme::ChainPreference) have it.
+    ///
+    /// # Errors
+    /// What is no chain of certificates, or too large.
+    pub fn fingerprint_of(pem: &str) -> Result<String, VerifyError> {
+        Ok(fingerprint(read_chain(pem)?.leaf_der()))
+    }
+
     pub(crate) fn of(leaf: &X509Certificate<'_>) -> Result<Self, VerifyError> {
         let validity = leaf.validity();
         Ok(Self {
@@ -72,7 +81,7 @@ impl CertificateFacts {
             identifiers: identifiers(leaf)?,
             key_type: key_type(leaf),
             certificate_id: CertificateId::from_der(leaf.as_raw()).ok(),
-            fingerprint: hex(digest(&SHA256, leaf.as_raw()).as_ref()),
+            fingerprint: fingerprint(leaf.as_raw()),
         })
     }
 }
@@ -88,7 +97,9 @@ pub fn facts(chain_pem: &str) -> Result<CertificateFacts, VerifyError> {
 
 pub(crate) fn read_chain(chain_pem: &str) -> Result<CertificateChain, VerifyError> {
     match chain_pem.len() {
-        ..=MAX_CHAIN_PEM_BYTES => CertificateChain::from_pem(chain_pem.as_bytes()).map_err(VerifyError::Chain),
+        ..=MAX_CHAIN_PEM_BYTES => {
+            CertificateChain::from_pem(chain_pem.as_bytes()).map_err(VerifyError::Chain)
+        }
         size => Err(VerifyError::TooLong { size }),
     }
 }
@@ -144,6 +155,10 @@ fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
         }
         _ => None,
     }
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    hex(digest(&SHA256, der).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

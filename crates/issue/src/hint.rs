@@ -31,14 +31,22 @@ pub(crate) fn of_problem(identifier: Option<&Identifier>, problem: &Problem) -> 
     let name = identifier.map_or_else(|| "the name".to_owned(), ToString::to_string);
     Some(match &problem.kind {
         ProblemKind::Caa => {
-            format!("a CAA record of {name} or of a domain above it names other CAs only: add one for this CA")
+            format!(
+                "a CAA record of {name} or of a domain above it names other CAs only: add one for this CA"
+            )
         }
         ProblemKind::RateLimited => match problem.unpause_url() {
-            Some(url) => format!("the CA has paused {name} after many failures: mend the cause, then open {url}"),
-            None => "the CA limits how many it gives in a time: it will be asked again when it said so".to_owned(),
+            Some(url) => {
+                format!("the CA has paused {name} after many failures: mend the cause, then open {url}")
+            }
+            None => {
+                "the CA limits how many it gives in a time: it will be asked again when it said so".to_owned()
+            }
         },
         ProblemKind::RejectedIdentifier => {
-            format!("the CA does not issue for {name}, by its own rules or on somebody's request: use another name")
+            format!(
+                "the CA does not issue for {name}, by its own rules or on somebody's request: use another name"
+            )
         }
         ProblemKind::UserActionRequired => match &problem.instance {
             Some(url) => format!("somebody has to act first, most likely agree to new terms: open {url}"),
@@ -97,6 +105,8 @@ mod tests {
 
     #[test]
     fn addresses_have_brackets_in_a_url() {
-        assert!(hint("2001:db8::1", "unauthorized", "").unwrap().contains("http://[2001:db8::1]/.well-known"));
+        assert!(
+            hint("2001:db8::1", "unauthorized", "").unwrap().contains("http://[2001:db8::1]/.well-known")
+        );
     }
 }

@@ -4,11 +4,13 @@ use gatecert_acme::Identifier;
 use pkcs8::der::pem::PemLabel as _;
 use pkcs8::{EncodePrivateKey as _, LineEnding, PrivateKeyInfo, SecretDocument};
 use rcgen::string::Ia5String;
-use rcgen::{CertificateParams, DistinguishedName, DnType, PublicKeyData, SanType, SignatureAlgorithm, SigningKey};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, PublicKeyData, SanType, SignatureAlgorithm, SigningKey,
+};
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair,
-    RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -98,7 +100,8 @@ pub enum KeyError {
 
 impl KeyType {
     /// All types, the default first.
-    pub const ALL: [Self; 5] = [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+    pub const ALL: [Self; 5] =
+        [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
 
     /// The name, `ecdsa-p256` for instance.
     pub fn as_str(self) -> &'static str {
@@ -161,6 +164,7 @@ pub struct CertificateKey(Arc<Inner>);
 struct Inner {
     key_type: KeyType,
     pkcs8: SecretDocument,
+    pem: Zeroizing<String>,
     /// What the subject public key's bits are: a point, or an `RSAPublicKey`.
     public: Vec<u8>,
 }
@@ -197,13 +201,16 @@ impl CertificateKey {
         let (label, pkcs8) = SecretDocument::from_pem(pem.trim_ascii()).map_err(KeyError::Pem)?;
         match label {
             PrivateKeyInfo::PEM_LABEL => Self::from_pkcs8(pkcs8),
-            other => Err(KeyError::Label { label: other.chars().filter(|c| !c.is_control()).take(64).collect() }),
+            other => {
+                Err(KeyError::Label { label: other.chars().filter(|c| !c.is_control()).take(64).collect() })
+            }
         }
     }
 
     fn from_pkcs8(pkcs8: SecretDocument) -> Result<Self, KeyError> {
         let of_curve = |key_type: KeyType| {
-            let pair = EcdsaKeyPair::from_pkcs8(key_type.curve()?, pkcs8.as_bytes(), &SystemRandom::new()).ok()?;
+            let pair =
+                EcdsaKeyPair::from_pkcs8(key_type.curve()?, pkcs8.as_bytes(), &SystemRandom::new()).ok()?;
             Some((key_type, pair.public_key().as_ref().to_vec()))
         };
         let of_rsa = || {
@@ -213,7 +220,8 @@ impl CertificateKey {
         };
         let read = of_curve(KeyType::EcdsaP256).or_else(|| of_curve(KeyType::EcdsaP384)).or_else(of_rsa);
         let (key_type, public) = read.ok_or(KeyError::Unsupported)?;
-        Ok(Self(Arc::new(Inner { key_type, pkcs8, public })))
+        let pem = pkcs8.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(KeyError::Pem)?;
+        Ok(Self(Arc::new(Inner { key_type, pkcs8, pem, public })))
     }
 
     /// The type.
@@ -222,11 +230,8 @@ impl CertificateKey {
     }
 
     /// The key as PKCS#8 PEM, as Envoy, nginx and Kubernetes read it.
-    ///
-    /// # Errors
-    /// None that is known: the encoder's are passed on.
-    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        self.0.pkcs8.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(KeyError::Pem)
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        self.0.pem.clone()
     }
 
     /// The public key as a DER `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7), as it stands in the certificate.
@@ -252,7 +257,8 @@ impl CertificateKey {
         }
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(&identifiers, common_name)?;
-        params.subject_alt_names = identifiers.into_iter().map(san).collect::<Result<_, _>>().map_err(KeyError::Csr)?;
+        params.subject_alt_names =
+            identifiers.into_iter().map(san).collect::<Result<_, _>>().map_err(KeyError::Csr)?;
         let request = params.serialize_request(&*self.0).map_err(KeyError::Csr)?;
         Ok(request.der().to_vec())
     }
@@ -269,7 +275,10 @@ pub(crate) fn check_common_name(name: &Identifier, is_listed: bool) -> Result<()
     Err(KeyError::CommonName { name: name.clone(), reason })
 }
 
-fn subject(identifiers: &[&Identifier], common_name: Option<&Identifier>) -> Result<DistinguishedName, KeyError> {
+fn subject(
+    identifiers: &[&Identifier],
+    common_name: Option<&Identifier>,
+) -> Result<DistinguishedName, KeyError> {
     let mut subject = DistinguishedName::new();
     if let Some(name) = common_name {
         check_common_name(name, identifiers.contains(&name))?;
@@ -285,7 +294,9 @@ fn san(identifier: &Identifier) -> Result<SanType, rcgen::Error> {
     })
 }
 
-fn generate_ec(curve: &'static EcdsaSigningAlgorithm) -> Result<SecretDocument, Box<dyn Error + Send + Sync>> {
+fn generate_ec(
+    curve: &'static EcdsaSigningAlgorithm,
+) -> Result<SecretDocument, Box<dyn Error + Send + Sync>> {
     let document = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new())?;
     Ok(SecretDocument::try_from(document.as_ref())?)
 }
@@ -348,10 +359,10 @@ mod tests {
     fn round_trip(key_type: KeyType) {
         let key = CertificateKey::generate(key_type).unwrap();
         assert_eq!(key.key_type(), key_type);
-        let pem = key.to_pem().unwrap();
+        let pem = key.to_pem();
         assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
         let again = CertificateKey::from_pem(&pem).unwrap();
-        assert_eq!((again.key_type(), again.to_pem().unwrap()), (key_type, pem));
+        assert_eq!((again.key_type(), again.to_pem()), (key_type, pem));
         let der = again.csr_der(&names(&["www.example.com"]), None).unwrap();
         let info = request(&der, |request| request.certification_request_info.subject_pki.raw.to_vec());
         assert_eq!(info, key.public_key_info_der());
@@ -387,9 +398,11 @@ mod tests {
     fn what_is_no_key_says_why() {
         let error = |pem: &str| CertificateKey::from_pem(pem).unwrap_err().to_string();
         let key = CertificateKey::generate(KeyType::EcdsaP256).unwrap();
-        let pem = key.to_pem().unwrap();
+        let pem = key.to_pem();
         assert!(error("").contains("not well-formed PEM"));
-        assert!(error(&pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")).contains("`ENCRYPTED PRIVATE KEY`"));
+        assert!(
+            error(&pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")).contains("`ENCRYPTED PRIVATE KEY`")
+        );
         assert!(error(&"x".repeat(MAX_KEY_PEM_BYTES + 1)).contains("more than 16384"));
         let other = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
         assert!(error(other).contains("neither ECDSA"), "{}", error(other));
@@ -403,7 +416,9 @@ mod tests {
         request(&der, |request| {
             assert_eq!(request.certification_request_info.subject.iter().count(), 0);
             let extensions: Vec<_> = request.requested_extensions().unwrap().collect();
-            let [ParsedExtension::SubjectAlternativeName(san)] = extensions[..] else { panic!("{extensions:?}") };
+            let [ParsedExtension::SubjectAlternativeName(san)] = extensions[..] else {
+                panic!("{extensions:?}")
+            };
             let v6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
             let expected = [
                 GeneralName::DNSName("www.example.com"),

@@ -13,11 +13,12 @@ use crate::solver::{Presentation, Solver};
 use crate::verify::verify;
 use futures::stream::{self, StreamExt as _};
 use gatecert_acme::{
-    Account, Authorization, AuthorizationError, AuthorizationStatus, CertificateChain, Challenge, ChallengeStatus,
-    Clock, IssuedCertificate, NewOrder, Order, OrderError, OrderStatus, Problem,
+    Account, Authorization, AuthorizationError, AuthorizationStatus, CertificateChain, Challenge,
+    ChallengeStatus, Clock, IssuedCertificate, NewOrder, Order, OrderError, OrderStatus, Problem,
 };
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// How many challenges of one order are answered at the same time. Let's Encrypt's edge allows 20 new nonces a second,
 /// which is what a burst of first requests needs.
@@ -82,7 +83,7 @@ struct Attempt {
 
 /// An authorization that has to be proved.
 struct Pending {
-    authorization: Authorization,
+    authorization_url: Url,
     challenge: Challenge,
     presentation: Presentation,
 }
@@ -103,7 +104,10 @@ impl Issuance<'_> {
             }
             Err(error) => return Err(ObtainError::Resume(error)),
         };
-        if order.status() == OrderStatus::Invalid || order.expires().is_some_and(|expires| expires <= self.clock().now()) {
+        if order.status() == OrderStatus::Invalid
+            || order.expires().is_some_and(|expires| expires <= self.clock().now())
+        {
+            self.sweep(&order).await;
             self.retrying("the order in the journal is invalid or expired");
             return Ok(None);
         }
@@ -138,7 +142,7 @@ impl Issuance<'_> {
             profile: self.request.profile.clone(),
             replaces,
             key_type: key.key_type(),
-            key_pem: key.to_pem().map_err(ObtainError::Key)?,
+            key_pem: key.to_pem(),
             saved_at: self.clock().now(),
         };
         self.journal.save(&entry).await.map_err(ObtainError::Journal)?;
@@ -152,16 +156,19 @@ impl Issuance<'_> {
             KeySource::New(key_type) => *key_type,
         };
         let generated = match key_type.is_rsa() {
-            true => tokio::task::spawn_blocking(move || CertificateKey::generate(key_type))
-                .await
-                .unwrap_or_else(|source| Err(crate::key::KeyError::Generate { key_type, source: source.into() })),
+            true => {
+                tokio::task::spawn_blocking(move || CertificateKey::generate(key_type)).await.unwrap_or_else(
+                    |source| Err(crate::key::KeyError::Generate { key_type, source: source.into() }),
+                )
+            }
             false => CertificateKey::generate(key_type),
         };
         generated.map_err(ObtainError::Key)
     }
 
     async fn new_order(&self) -> Result<(Order, Option<gatecert_acme::CertificateId>), ObtainError> {
-        let wanted = NewOrder::new(self.request.identifiers.iter().cloned()).profile(self.request.profile.clone());
+        let wanted =
+            NewOrder::new(self.request.identifiers.iter().cloned()).profile(self.request.profile.clone());
         let fail = |source| ObtainError::Order {
             source,
             is_missing_profile: self.request.profile.is_none() && self.request.has_addresses(),
@@ -182,7 +189,8 @@ impl Issuance<'_> {
         if result.as_ref().is_err_and(ObtainError::ends_order)
             && let Err(error) = self.journal.clear().await
         {
-            self.progress.event(Event::Warning { message: format!("the journal can not be cleared: {error}") });
+            self.progress
+                .event(Event::Warning { message: format!("the journal can not be cleared: {error}") });
         }
         result
     }
@@ -198,43 +206,54 @@ impl Issuance<'_> {
         order.wait_valid().await.map_err(ObtainError::Issue)?;
         let issued = order.certificate().await.map_err(ObtainError::Download)?;
         let chain = self.preferred(issued).await;
-        let facts = verify(&chain.pem(), &attempt.key, &self.request.identifiers, self.clock().now());
-        let facts = facts.map_err(ObtainError::Verify)?;
+        let now = self.clock().now();
+        let facts = verify(&chain.pem(), &attempt.key, &self.request.identifiers, now)
+            .map_err(ObtainError::Verify)?;
         self.progress.event(Event::Issued);
-        Ok(Bundle::new(&chain, facts, attempt.entry))
+        Ok(Bundle::new(&chain, facts, attempt.entry, now))
     }
 
     /// Has the CA validate what it has not validated yet; afterwards the order is not pending any more.
     async fn prove(&self, attempt: &mut Attempt) -> Result<(), ObtainError> {
-        if !matches!(attempt.order.status(), OrderStatus::Pending | OrderStatus::Unknown) {
-            if attempt.order.status() == OrderStatus::Ready && !attempt.is_resumed {
+        match (attempt.order.status(), attempt.is_resumed) {
+            (OrderStatus::Pending | OrderStatus::Unknown, _) => {}
+            (_, true) => return Ok(self.sweep(&attempt.order).await),
+            (_, false) => {
                 self.request.identifiers.iter().for_each(|identifier| self.reused(identifier));
+                return Ok(());
             }
-            return Ok(());
         }
-        let pending = self.pending(attempt).await?;
-        let presentations: Vec<_> = pending.iter().map(|pending| pending.presentation.clone()).collect();
-        if presentations.is_empty() {
+        let authorizations = attempt.order.authorizations().await.map_err(ObtainError::Authorizations)?;
+        let pending = self.pending(attempt, &authorizations)?;
+        let mut presentations: Vec<_> = pending.iter().map(|pending| pending.presentation.clone()).collect();
+        let result = match presentations.is_empty() {
             // All are valid, and the order is about to follow.
-            return self.validated(&mut attempt.order, &pending).await;
+            true => self.validated(&mut attempt.order, &pending).await,
+            false => self.answer(&mut attempt.order, &pending, &presentations).await,
+        };
+        if attempt.is_resumed {
+            presentations = self.presentations(&authorizations);
         }
-        let result = self.answer(&mut attempt.order, &pending, &presentations).await;
-        if let Err(error) = self.solver.clean_up(&presentations).await {
-            self.progress.event(Event::CleanUpFailed { message: error.to_string() });
-        }
+        self.clean_up(&presentations).await;
         result
     }
 
     /// What has to be proved.
-    async fn pending(&self, attempt: &Attempt) -> Result<Vec<Pending>, ObtainError> {
+    fn pending(
+        &self,
+        attempt: &Attempt,
+        authorizations: &[Authorization],
+    ) -> Result<Vec<Pending>, ObtainError> {
         let mut pending = Vec::new();
         let mut failures = Vec::new();
-        for authorization in attempt.order.authorizations().await.map_err(ObtainError::Authorizations)? {
+        for authorization in authorizations {
             match authorization.status {
                 AuthorizationStatus::Valid => self.reused(&authorization.identifier),
                 AuthorizationStatus::Pending => pending.push(self.challenge(authorization)?),
-                _ if attempt.is_resumed => return Err(ObtainError::Stale { url: attempt.order.url().clone() }),
-                _ => failures.push(self.failure(&authorization)),
+                _ if attempt.is_resumed => {
+                    return Err(ObtainError::Stale { url: attempt.order.url().clone() });
+                }
+                _ => failures.push(self.failure(authorization)),
             }
         }
         match failures.is_empty() {
@@ -243,16 +262,41 @@ impl Issuance<'_> {
         }
     }
 
-    fn challenge(&self, authorization: Authorization) -> Result<Pending, ObtainError> {
-        let identifier = authorization.identifier.clone();
-        let http01 = authorization.http01().and_then(|challenge| Some((challenge.clone(), challenge.token()?.to_owned())));
-        let Some((challenge, token)) = http01 else {
-            let offered = authorization.challenges.iter().map(|challenge| challenge.kind.to_string()).collect();
-            return Err(ObtainError::NoHttp01 { identifier, offered });
+    fn challenge(&self, authorization: &Authorization) -> Result<Pending, ObtainError> {
+        let challenge = authorization.http01().cloned();
+        let Some((challenge, presentation)) = challenge.zip(self.presentation(authorization)) else {
+            let offered =
+                authorization.challenges.iter().map(|challenge| challenge.kind.to_string()).collect();
+            return Err(ObtainError::NoHttp01 { identifier: authorization.identifier.clone(), offered });
         };
+        Ok(Pending { authorization_url: authorization.url().clone(), challenge, presentation })
+    }
+
+    fn presentation(&self, authorization: &Authorization) -> Option<Presentation> {
+        let token = authorization.http01()?.token()?.to_owned();
         let key_authorization = self.account.key().key_authorization(&token);
-        let presentation = Presentation { identifier, token, key_authorization };
-        Ok(Pending { authorization, challenge, presentation })
+        Some(Presentation { identifier: authorization.identifier.clone(), token, key_authorization })
+    }
+
+    fn presentations(&self, authorizations: &[Authorization]) -> Vec<Presentation> {
+        authorizations.iter().filter_map(|authorization| self.presentation(authorization)).collect()
+    }
+
+    /// Takes away what an earlier attempt at this order may have left behind when it was cut off.
+    async fn sweep(&self, order: &Order) {
+        match order.authorizations().await {
+            Ok(authorizations) => self.clean_up(&self.presentations(&authorizations)).await,
+            Err(error) => self.progress.event(Event::CleanUpFailed { message: error.to_string() }),
+        }
+    }
+
+    async fn clean_up(&self, presentations: &[Presentation]) {
+        if presentations.is_empty() {
+            return;
+        }
+        if let Err(error) = self.solver.clean_up(presentations).await {
+            self.progress.event(Event::CleanUpFailed { message: error.to_string() });
+        }
     }
 
     async fn answer(
@@ -272,10 +316,12 @@ impl Issuance<'_> {
 
     async fn respond(&self, pending: &[Pending]) -> Result<(), ObtainError> {
         // One that an earlier attempt has answered is being validated already.
-        let unanswered = pending.iter().filter(|pending| pending.challenge.status != ChallengeStatus::Processing);
+        let unanswered =
+            pending.iter().filter(|pending| pending.challenge.status != ChallengeStatus::Processing);
         let mut responses = stream::iter(unanswered)
             .map(|pending| async move {
-                self.progress.event(Event::Validating { identifier: pending.presentation.identifier.clone() });
+                self.progress
+                    .event(Event::Validating { identifier: pending.presentation.identifier.clone() });
                 (pending, self.account.respond(&pending.challenge).await)
             })
             .buffer_unordered(MAX_PARALLEL);
@@ -289,14 +335,16 @@ impl Issuance<'_> {
 
     /// A CA refuses the answer to a challenge that it has begun to validate since: that is as good as taking it.
     async fn check_refused(&self, pending: &Pending, source: AuthorizationError) -> Result<(), ObtainError> {
-        let seen = self.account.authorization(pending.authorization.url()).await;
+        let seen = self.account.authorization(&pending.authorization_url).await;
         let is_begun = seen.is_ok_and(|seen| {
             let status = seen.http01().map(|challenge| challenge.status);
             seen.status != AuthorizationStatus::Pending || status == Some(ChallengeStatus::Processing)
         });
         match is_begun {
             true => Ok(()),
-            false => Err(ObtainError::Respond { identifier: pending.presentation.identifier.clone(), source }),
+            false => {
+                Err(ObtainError::Respond { identifier: pending.presentation.identifier.clone(), source })
+            }
         }
     }
 
@@ -305,7 +353,8 @@ impl Issuance<'_> {
         match order.wait_ready().await {
             Ok(()) => {
                 for pending in pending {
-                    self.progress.event(Event::Validated { identifier: pending.presentation.identifier.clone() });
+                    self.progress
+                        .event(Event::Validated { identifier: pending.presentation.identifier.clone() });
                 }
                 Ok(())
             }
@@ -322,12 +371,16 @@ impl Issuance<'_> {
         let mut waits = SETTLING.into_iter();
         loop {
             let authorizations = order.authorizations().await.unwrap_or_default();
-            let is_open = |authorization: &Authorization| authorization.status == AuthorizationStatus::Pending;
+            let is_open =
+                |authorization: &Authorization| authorization.status == AuthorizationStatus::Pending;
             match waits.next() {
                 Some(wait) if authorizations.iter().any(is_open) => self.clock().sleep(wait).await,
                 _ => {
                     let failed = authorizations.iter().filter(|authorization| {
-                        !matches!(authorization.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid)
+                        !matches!(
+                            authorization.status,
+                            AuthorizationStatus::Pending | AuthorizationStatus::Valid
+                        )
                     });
                     return failed.map(|authorization| self.failure(authorization)).collect();
                 }

@@ -2,7 +2,7 @@
 
 use crate::facts::CertificateFacts;
 use crate::key::KeyType;
-use crate::renewal::{self, StoredWindow};
+use crate::renewal::{self, Renewal, StoredWindow};
 use crate::retry::{Failures, Why};
 use gatecert_acme::Identifier;
 use jiff::{SignedDuration, Timestamp};
@@ -73,6 +73,10 @@ pub struct Origin {
     pub directory: Url,
     /// The profile that was asked for.
     pub profile: Option<String>,
+    /// When it was issued, by this machine's clock. Whatever the dates of a certificate seem to say, age is no reason
+    /// to renew it for some time after: a clock that is wrong, or a CA that gives windows of the past, would else have
+    /// one certificate issued after the other.
+    pub issued_at: Timestamp,
 }
 
 /// What to do.
@@ -199,18 +203,22 @@ fn changed(certificate: &CertificateFacts, origin: Option<&Origin>, wanted: &Wan
 }
 
 fn aged(certificate: &CertificateFacts, observed: &Observed<'_>) -> Option<Reason> {
-    if certificate.is_expired(observed.now) {
-        return Some(Reason::Expired);
-    }
-    let renewal = renewal::renewal(certificate, observed.ari, observed.jitter);
-    (renewal.at <= observed.now).then_some(renewal.reason)
+    let renewal = renewal_of(certificate, observed);
+    let is_expired = certificate.is_expired(observed.now);
+    (renewal.at <= observed.now).then_some(if is_expired { Reason::Expired } else { renewal.reason })
+}
+
+fn renewal_of(certificate: &CertificateFacts, observed: &Observed<'_>) -> Renewal {
+    let issued_at = observed.origin.map(|origin| origin.issued_at);
+    let rested_at = renewal::rested_at(certificate, issued_at, observed.now);
+    renewal::renewal(certificate, observed.ari, observed.jitter).not_before(rested_at)
 }
 
 fn look_again_at(observed: &Observed<'_>) -> Timestamp {
     let in_time = |wait| observed.now.saturating_add(wait).unwrap_or(Timestamp::MAX);
     let mut at = in_time(LONGEST_LOOK);
     if let Stored::Certificate(certificate) = observed.certificate {
-        at = at.min(renewal::renewal(certificate, observed.ari, observed.jitter).at);
+        at = at.min(renewal_of(certificate, observed).at);
         at = at.min(renewal::next_question(certificate, observed.ari).unwrap_or(Timestamp::MAX));
     }
     at.max(in_time(SHORTEST_LOOK))
@@ -252,7 +260,9 @@ impl fmt::Display for Reason {
             Self::IssuerChanged { from, to } => write!(f, "the CA changed from {from} to {to}"),
             Self::ProfileChanged { from, to } => {
                 let name = |profile: &Option<String>| {
-                    profile.as_ref().map_or_else(|| "the CA's default".to_owned(), |profile| format!("`{profile}`"))
+                    profile
+                        .as_ref()
+                        .map_or_else(|| "the CA's default".to_owned(), |profile| format!("`{profile}`"))
                 };
                 write!(f, "the profile changed from {} to {}", name(from), name(to))
             }

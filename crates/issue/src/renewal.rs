@@ -2,6 +2,7 @@
 
 use crate::facts::CertificateFacts;
 use crate::plan::Reason;
+use crate::retry::MAX_AHEAD;
 use gatecert_acme::{CertificateId, RenewalWindow, Retry};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,12 +21,11 @@ const LONGEST_JITTER: SignedDuration = SignedDuration::from_hours(24);
 /// the usual moment has passed: there has to be time for some failed attempts.
 const LATEST_PART: i64 = 2;
 
-/// A certificate is not renewed on the CA's suggestion before it has lived one part in this many of its life …
-const EARLIEST_PART: i64 = 10;
+/// A certificate is not renewed for its age before one part in this many of its life has passed …
+const REST_PART: i64 = 10;
 
-/// … or this long. A CA that gives windows of the past for new certificates would else be asked for one certificate
-/// after the other; one that takes certificates back gives more than a day for replacing them.
-const LONGEST_FIRST_REST: SignedDuration = SignedDuration::from_hours(12);
+/// … or this long: a CA that takes certificates back gives more than a day for replacing them.
+const LONGEST_REST: SignedDuration = SignedDuration::from_hours(12);
 
 /// The least time between two questions to the CA (RFC 9773 §4.3.1).
 const SHORTEST_QUESTION: SignedDuration = SignedDuration::from_mins(1);
@@ -63,7 +63,13 @@ impl StoredWindow {
 
     /// With an answer of the CA. `random`, from 0 to below 1, chooses the time in a window that was not known before;
     /// `retry_after` is kept within 1 minute and 1 day. A window that ends before it begins is no answer.
-    pub fn answered(mut self, window: RenewalWindow, retry_after: Duration, now: Timestamp, random: f64) -> Self {
+    pub fn answered(
+        mut self,
+        window: RenewalWindow,
+        retry_after: Duration,
+        now: Timestamp,
+        random: f64,
+    ) -> Self {
         if window.end <= window.start {
             return self.failed(Retry::No, now);
         }
@@ -104,13 +110,22 @@ pub fn question<'a>(
 }
 
 /// When the CA is to be asked again, if it has been asked about this certificate before.
-pub(crate) fn next_question(certificate: &CertificateFacts, stored: Option<&StoredWindow>) -> Option<Timestamp> {
+pub(crate) fn next_question(
+    certificate: &CertificateFacts,
+    stored: Option<&StoredWindow>,
+) -> Option<Timestamp> {
     about(certificate, stored).map(|stored| stored.ask_at)
 }
 
 pub(crate) struct Renewal {
     pub(crate) at: Timestamp,
     pub(crate) reason: Reason,
+}
+
+impl Renewal {
+    pub(crate) fn not_before(self, time: Timestamp) -> Self {
+        Self { at: self.at.max(time), ..self }
+    }
 }
 
 /// When a certificate is to be renewed.
@@ -125,8 +140,19 @@ pub(crate) fn renewal(certificate: &CertificateFacts, stored: Option<&StoredWind
     if latest < suggested {
         return Renewal { at: latest, reason: Reason::Lifetime };
     }
-    let rest = SignedDuration::from_secs(certificate.life().as_secs() / EARLIEST_PART).min(LONGEST_FIRST_REST);
-    Renewal { at: suggested.max(later(certificate.not_before, rest)), reason: Reason::AriWindow }
+    Renewal { at: suggested, reason: Reason::AriWindow }
+}
+
+/// Until when age is no reason to renew a certificate. Counted from its issue where that is known, and not later than
+/// now by a clock that was set back since.
+pub(crate) fn rested_at(
+    certificate: &CertificateFacts,
+    issued_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
+    let rest = SignedDuration::from_secs(certificate.life().as_secs() / REST_PART).min(LONGEST_REST);
+    let from = issued_at.filter(|issued_at| issued_at.duration_since(now) <= MAX_AHEAD);
+    later(from.unwrap_or(certificate.not_before), rest)
 }
 
 /// The usual moment: two thirds of the life, or its half where it is short.

@@ -114,10 +114,12 @@ impl Request {
             check_common_name(name, self.identifiers.contains(name)).map_err(ObtainError::Key)?;
         }
         match &self.profile {
-            Some(profile) if !directory.meta.profiles.contains_key(profile) => Err(ObtainError::ProfileNotOffered {
-                profile: profile.clone(),
-                offered: directory.meta.profiles.keys().cloned().collect(),
-            }),
+            Some(profile) if !directory.meta.profiles.contains_key(profile) => {
+                Err(ObtainError::ProfileNotOffered {
+                    profile: profile.clone(),
+                    offered: directory.meta.profiles.keys().cloned().collect(),
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -127,7 +129,8 @@ impl Request {
         let profile = self.profile.as_deref()?;
         let (_, most) = SMALL_PROFILES.into_iter().find(|(name, _)| *name == profile)?;
         let count = self.identifiers.len();
-        (count > most).then(|| format!("Let's Encrypt takes {most} names with profile `{profile}`, these are {count}"))
+        (count > most)
+            .then(|| format!("Let's Encrypt takes {most} names with profile `{profile}`, these are {count}"))
     }
 
     pub(crate) fn has_addresses(&self) -> bool {

@@ -14,8 +14,8 @@ const STEPS: [SignedDuration; 3] =
 /// The wait after many failures, or after one that waiting does not mend.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How far ahead the time of a failure may lie. More means that the clock was set back since.
-const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
+/// How far ahead a time of the past may lie. More means that the clock was set back since.
+pub(crate) const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
 /// The attempts that failed since the last success, to be kept between looks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,8 +22,8 @@ pub struct Presentation {
 ///
 /// [`obtain`](crate::obtain::obtain()) gives all presentations of an order at once. It calls `clean_up` with the same
 /// ones after `present`, on every way out, errors of `present` included. When its future is dropped (a signal, a
-/// timeout) it can not: whoever drops it calls `clean_up` or ends what answers. So a solver bears being asked to take
-/// away what is not there.
+/// timeout) it can not: whoever drops it takes away what the solver has put in place, or the next attempt does, which
+/// asks for it when it goes on with an order. So a solver bears being asked to take away what is not there.
 #[async_trait]
 pub trait Solver: Send + Sync {
     /// Puts the answers in place.
@@ -57,7 +57,8 @@ impl SolverError {
 
     /// Failures of several names, each with its own message.
     pub fn all(failures: impl IntoIterator<Item = (Identifier, String)>) -> Self {
-        let failures = failures.into_iter().map(|(identifier, message)| (Some(identifier), message)).collect();
+        let failures =
+            failures.into_iter().map(|(identifier, message)| (Some(identifier), message)).collect();
         Self { failures, source: None }
     }
 
@@ -99,7 +100,8 @@ mod tests {
     #[test]
     fn errors_name_names() {
         let [a, b] = ["a.test", "192.0.2.1"].map(|name| name.parse::<Identifier>().unwrap());
-        let error = SolverError::all([(a.clone(), "answers 404".into()), (b.clone(), "no connection".into())]);
+        let error =
+            SolverError::all([(a.clone(), "answers 404".into()), (b.clone(), "no connection".into())]);
         assert_eq!(error.to_string(), "a.test: answers 404; 192.0.2.1: no connection");
         assert_eq!(error.identifiers(), [a, b].into());
         let general = SolverError::general("port 80 is taken").with_source("in use");

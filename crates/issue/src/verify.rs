@@ -174,7 +174,8 @@ fn check_signatures(certificates: &[X509Certificate<'_>]) -> Result<(), VerifyEr
 
 /// RFC 5280 §4.2.1.3 and §4.2.1.9: the CA flag, and the key usage where it is given.
 fn may_sign(issuer: &X509Certificate<'_>) -> bool {
-    let key_usage = issuer.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    let key_usage =
+        issuer.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
     issuer.is_ca() && key_usage
 }
 
@@ -183,7 +184,10 @@ mod tests {
     use super::*;
     use crate::facts::facts;
     use crate::key::KeyType;
-    use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+        KeyUsagePurpose,
+    };
 
     const NOW: &str = "2026-11-23T12:00:00Z";
 
@@ -229,7 +233,7 @@ mod tests {
     }
 
     fn leaf(ca: &Ca, key: &CertificateKey, params: &CertificateParams) -> String {
-        let key = KeyPair::from_pem(&key.to_pem().unwrap()).unwrap();
+        let key = KeyPair::from_pem(&key.to_pem()).unwrap();
         params.signed_by(&key, &ca.issuer).unwrap().pem()
     }
 
@@ -258,7 +262,10 @@ mod tests {
         assert_eq!(found.fingerprint.len(), 64);
         assert!((0.0..1.0).contains(&found.jitter()));
         assert!(found.certificate_id.clone().unwrap().as_str().ends_with(".AI8AAQ"), "with its sign byte");
-        assert_eq!(serde_json::from_value::<CertificateFacts>(serde_json::to_value(&found).unwrap()).unwrap(), found);
+        assert_eq!(
+            serde_json::from_value::<CertificateFacts>(serde_json::to_value(&found).unwrap()).unwrap(),
+            found
+        );
     }
 
     #[test]
@@ -337,7 +344,10 @@ mod tests {
         let error = check(format!("{leaf}{0}{0}", intermediate.pem)).unwrap_err();
         assert!(matches!(error, VerifyError::NotSigned { index: 1 }), "twice: {error:?}");
         let error = check(format!("{}{leaf}", intermediate.pem)).unwrap_err();
-        assert!(matches!(error, VerifyError::Names | VerifyError::OtherKey { .. }), "turned round: {error:?}");
+        assert!(
+            matches!(error, VerifyError::Names | VerifyError::OtherKey { .. }),
+            "turned round: {error:?}"
+        );
     }
 
     #[test]
@@ -359,7 +369,7 @@ mod tests {
     fn what_is_no_chain() {
         let (root, key) = (root(ca_params("Root")), key());
         let one = leaf(&root, &key, &leaf_params(&["a.test"]));
-        for text in [String::new(), "x".into(), key.to_pem().unwrap().to_string(), one.repeat(11)] {
+        for text in [String::new(), "x".into(), key.to_pem().to_string(), one.repeat(11)] {
             assert!(matches!(facts(&text), Err(VerifyError::Chain(_))), "{text}");
         }
         assert!(matches!(facts(&" ".repeat(MAX_CHAIN_PEM_BYTES + 1)), Err(VerifyError::TooLong { .. })));

@@ -48,9 +48,9 @@ fn account(tree: &Tree, path: &Path) -> Result<ImportedAccount, ImportError> {
 
 /// The value of a shell assignment, `NAME='value'`.
 fn setting<'a>(conf: &'a str, name: &str) -> Option<&'a str> {
-    let values = conf.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+    let mut values = conf.lines().rev().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
     // The last assignment counts when a shell reads the file.
-    let value = values.last()?.trim();
+    let value = values.next()?.trim();
     let unquoted = ['\'', '"'].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
     Some(unquoted.unwrap_or(value)).filter(|value| !value.is_empty())
 }

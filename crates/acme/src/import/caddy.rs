@@ -58,7 +58,7 @@ fn parse(
     ca: &str,
 ) -> Result<ImportedAccount, ImportError> {
     let account: Account = json(text, registration_path, CLIENT)?;
-    let location = account.location.or(account.registration.and_then(|registration| registration.uri));
+    let location = account.location.or_else(|| account.registration?.uri);
     let location = location.filter(|location| !location.is_empty());
     let account_url = location.map(|text| url(&text, registration_path, "location")).transpose()?;
     let addresses = account.contact.unwrap_or_default();

@@ -75,7 +75,7 @@ pub(super) fn accounts(tree: &Tree) -> Result<Vec<ImportedAccount>, ImportError>
 /// The accounts of Kubernetes objects: those of the issuers, or of all Secrets where there is no issuer.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<ImportedAccount>, ImportError> {
     let object: Object = json(text, path, CLIENT)?;
-    let objects = if object.kind == "List" { object.items } else { vec![object] };
+    let objects = if object.kind.ends_with("List") { object.items } else { vec![object] };
     let issuers: Vec<&Object> = objects.iter().filter(|object| object.key_reference().is_some()).collect();
     if issuers.is_empty() {
         let secrets = objects.iter().filter(|object| object.account_key().is_some());

@@ -18,7 +18,6 @@ pub const MAX_ENTRIES: usize = 200_000;
 
 /// The files of a directory and its subdirectories, in order.
 pub(super) struct Tree {
-    root: PathBuf,
     files: BTreeSet<PathBuf>,
 }
 
@@ -26,10 +25,9 @@ impl Tree {
     /// Lists the files below `root`. Links to something outside of it are left out, and so is what was seen already.
     pub(super) fn open(root: &Path) -> Result<Self, ImportError> {
         let root = root.canonicalize().map_err(|source| ImportError::Read { path: root.into(), source })?;
-        let mut tree = Self { root: root.clone(), files: BTreeSet::new() };
-        let mut walk = Walk { entries: 0, visited: HashSet::from([root.clone()]) };
-        walk.directory(&mut tree, &root, 1)?;
-        Ok(tree)
+        let mut walk = Walk::new(root, MAX_ENTRIES);
+        walk.directory(&walk.root.clone(), 1)?;
+        Ok(Self { files: walk.files })
     }
 
     /// The files with this name.
@@ -84,39 +82,62 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, ImportError> {
 }
 
 struct Walk {
-    entries: usize,
+    root: PathBuf,
+    files: BTreeSet<PathBuf>,
     visited: HashSet<PathBuf>,
+    /// How many more entries may be looked at.
+    allowance: usize,
 }
 
 impl Walk {
-    fn directory(&mut self, tree: &mut Tree, directory: &Path, depth: usize) -> Result<(), ImportError> {
-        let failed = |source| ImportError::Read { path: directory.into(), source };
-        let entries: io::Result<Vec<DirEntry>> =
-            fs::read_dir(directory).map_err(failed)?.take(MAX_ENTRIES).collect();
-        let mut entries = entries.map_err(failed)?;
-        self.entries += entries.len();
-        if self.entries >= MAX_ENTRIES {
-            return Err(ImportError::TooManyEntries { path: tree.root.clone() });
-        }
-        entries.sort_by_key(DirEntry::file_name);
-        for entry in entries {
-            self.entry(tree, &entry.path(), depth)?;
-        }
-        Ok(())
+    fn new(root: PathBuf, allowance: usize) -> Self {
+        Self { files: BTreeSet::new(), visited: HashSet::from([root.clone()]), root, allowance }
     }
 
-    fn entry(&mut self, tree: &mut Tree, path: &Path, depth: usize) -> Result<(), ImportError> {
+    fn directory(&mut self, directory: &Path, depth: usize) -> Result<(), ImportError> {
+        let failed = |source| ImportError::Read { path: directory.into(), source };
+        let entries = fs::read_dir(directory).map_err(failed)?.take(self.allowance + 1);
+        let mut entries: Vec<DirEntry> = entries.collect::<io::Result<_>>().map_err(failed)?;
+        let Some(allowance) = self.allowance.checked_sub(entries.len()) else {
+            return Err(ImportError::TooManyEntries { path: self.root.clone() });
+        };
+        self.allowance = allowance;
+        entries.sort_by_key(DirEntry::file_name);
+        entries.iter().try_for_each(|entry| self.entry(&entry.path(), depth))
+    }
+
+    fn entry(&mut self, path: &Path, depth: usize) -> Result<(), ImportError> {
         // A link that leads nowhere is as good as none.
         let Ok(real) = path.canonicalize() else { return Ok(()) };
         let Ok(metadata) = fs::metadata(&real) else { return Ok(()) };
-        if !real.starts_with(&tree.root) {
+        if !real.starts_with(&self.root) {
             return Ok(());
         }
         if metadata.is_file() {
-            tree.files.insert(path.to_path_buf());
+            self.files.insert(path.to_path_buf());
         } else if metadata.is_dir() && depth < MAX_DEPTH && self.visited.insert(real) {
-            self.directory(tree, path, depth + 1)?;
+            self.directory(path, depth + 1)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_counted_over_all_directories() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().canonicalize().unwrap();
+        for directory in ["a", "b"] {
+            fs::create_dir(path.join(directory)).unwrap();
+            fs::write(path.join(directory).join("file"), "").unwrap();
+        }
+        let mut walk = Walk::new(path.clone(), 4);
+        walk.directory(&path, 1).unwrap();
+        assert_eq!(walk.files.len(), 2);
+        let error = Walk::new(path.clone(), 3).directory(&path, 1).unwrap_err();
+        assert!(matches!(error, ImportError::TooManyEntries { path: named } if named == path));
     }
 }

@@ -20,12 +20,6 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 struct PrivateJwk {
     kty: String,
     crv: Option<String>,
-    #[serde(flatten)]
-    numbers: Numbers,
-}
-
-#[derive(Deserialize)]
-struct Numbers {
     x: Option<Secret>,
     y: Option<Secret>,
     d: Option<Secret>,
@@ -46,37 +40,37 @@ pub(super) fn parse(json: &str) -> Result<KeyParts, KeyError> {
     let jwk: PrivateJwk = serde_json::from_str(json)
         .map_err(|_| malformed("it is no JSON object with text members `kty`, `d` and so on"))?;
     match jwk.kty.as_str() {
-        "EC" => ec(jwk.crv.as_deref(), &jwk.numbers),
-        "RSA" => rsa(&jwk.numbers),
+        "EC" => ec(&jwk),
+        "RSA" => rsa(&jwk),
         _ => Err(KeyError::Unsupported { kind: format!("`{}`", jwk.crv.unwrap_or(jwk.kty)) }),
     }
 }
 
-fn ec(curve: Option<&str>, numbers: &Numbers) -> Result<KeyParts, KeyError> {
-    let curve = match curve {
+fn ec(jwk: &PrivateJwk) -> Result<KeyParts, KeyError> {
+    let curve = match jwk.crv.as_deref() {
         Some("P-256") => Curve::P256,
         Some("P-384") => Curve::P384,
         Some(other) => return Err(KeyError::Unsupported { kind: format!("`{other}`") }),
         None => return Err(malformed("`crv` is missing")),
     };
-    let x = number(numbers.x.as_ref(), "`x` is missing or not base64url")?;
-    let y = number(numbers.y.as_ref(), "`y` is missing or not base64url")?;
-    let d = number(numbers.d.as_ref(), "`d`, the private part, is missing or not base64url")?;
+    let x = number(jwk.x.as_ref(), "`x` is missing or not base64url")?;
+    let y = number(jwk.y.as_ref(), "`y` is missing or not base64url")?;
+    let d = number(jwk.d.as_ref(), "`d`, the private part, is missing or not base64url")?;
     KeyParts::ec(curve, &d, &x, &y).ok_or_else(|| malformed("a number does not fit the curve"))
 }
 
-fn rsa(numbers: &Numbers) -> Result<KeyParts, KeyError> {
-    if numbers.oth.is_some() {
+fn rsa(jwk: &PrivateJwk) -> Result<KeyParts, KeyError> {
+    if jwk.oth.is_some() {
         return Err(KeyError::Unsupported { kind: "multi-prime RSA".into() });
     }
-    let n = number(numbers.n.as_ref(), "`n` is missing or not base64url")?;
-    let e = number(numbers.e.as_ref(), "`e` is missing or not base64url")?;
-    let d = number(numbers.d.as_ref(), "`d`, the private part, is missing or not base64url")?;
-    let p = number(numbers.p.as_ref(), "`p` is missing or not base64url")?;
-    let q = number(numbers.q.as_ref(), "`q` is missing or not base64url")?;
-    let dp = number(numbers.dp.as_ref(), "`dp` is missing or not base64url")?;
-    let dq = number(numbers.dq.as_ref(), "`dq` is missing or not base64url")?;
-    let qi = number(numbers.qi.as_ref(), "`qi` is missing or not base64url")?;
+    let n = number(jwk.n.as_ref(), "`n` is missing or not base64url")?;
+    let e = number(jwk.e.as_ref(), "`e` is missing or not base64url")?;
+    let d = number(jwk.d.as_ref(), "`d`, the private part, is missing or not base64url")?;
+    let p = number(jwk.p.as_ref(), "`p` is missing or not base64url")?;
+    let q = number(jwk.q.as_ref(), "`q` is missing or not base64url")?;
+    let dp = number(jwk.dp.as_ref(), "`dp` is missing or not base64url")?;
+    let dq = number(jwk.dq.as_ref(), "`dq` is missing or not base64url")?;
+    let qi = number(jwk.qi.as_ref(), "`qi` is missing or not base64url")?;
     let key = RsaPrivateKey {
         modulus: uint(&n)?,
         public_exponent: uint(&e)?,

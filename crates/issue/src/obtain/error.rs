@@ -154,7 +154,9 @@ impl ObtainError {
     /// Whether to try again, and when. This is what [`Failures::add`](crate::retry::Failures::add) takes.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Journal(_) | Self::Present(_) | Self::Ready(_) | Self::Stale { .. } => Retry::After(PASSING),
+            Self::Journal(_) | Self::Present(_) | Self::Ready(_) | Self::Stale { .. } => {
+                Retry::After(PASSING)
+            }
             Self::Respond { source, .. } => source.retry(),
             Self::Validation { failures } => retry_of_all(failures),
             Self::Verify(error) if error.is_about_time() => Retry::After(SLOW),
@@ -173,7 +175,9 @@ impl ObtainError {
                 let hints: BTreeSet<_> = failures.iter().filter_map(Failure::hint).collect();
                 (!hints.is_empty()).then(|| hints.into_iter().collect::<Vec<_>>().join("\n"))
             }
-            Self::Verify(error) if error.is_about_time() => Some("the clock of this machine may be wrong".to_owned()),
+            Self::Verify(error) if error.is_about_time() => {
+                Some("the clock of this machine may be wrong".to_owned())
+            }
             _ => self.problem_hint(),
         }
     }
@@ -187,13 +191,16 @@ impl ObtainError {
     /// The names that are concerned; empty where all are, or none in particular.
     pub fn identifiers(&self) -> BTreeSet<Identifier> {
         match self {
-            Self::Wildcard { identifier } | Self::NoHttp01 { identifier, .. } | Self::Respond { identifier, .. } => {
-                [identifier.clone()].into()
-            }
+            Self::Wildcard { identifier }
+            | Self::NoHttp01 { identifier, .. }
+            | Self::Respond { identifier, .. } => [identifier.clone()].into(),
             Self::Present(error) | Self::Ready(error) => error.identifiers(),
-            Self::Validation { failures } => failures.iter().map(|failure| failure.identifier.clone()).collect(),
+            Self::Validation { failures } => {
+                failures.iter().map(|failure| failure.identifier.clone()).collect()
+            }
             _ => {
-                let subproblems = self.problem().map(|problem| problem.subproblems.as_slice()).unwrap_or_default();
+                let subproblems =
+                    self.problem().map(|problem| problem.subproblems.as_slice()).unwrap_or_default();
                 subproblems.iter().filter_map(|subproblem| subproblem.identifier.clone()).collect()
             }
         }
@@ -233,7 +240,9 @@ impl ObtainError {
 
 fn retry_of_order(error: &OrderError) -> Retry {
     match error {
-        OrderError::Invalid { problem, .. } => problem.as_deref().map_or(Retry::After(PASSING), retry_of_problem),
+        OrderError::Invalid { problem, .. } => {
+            problem.as_deref().map_or(Retry::After(PASSING), retry_of_problem)
+        }
         // Another replica of the CA may know more: the order is looked at again.
         error if error.request().is_some_and(|request| request.is(&ProblemKind::OrderNotReady)) => {
             Retry::After(PASSING)
@@ -244,7 +253,9 @@ fn retry_of_order(error: &OrderError) -> Retry {
 
 /// The whole order needs all names, so that one which waiting does not mend decides.
 fn retry_of_all(failures: &[Failure]) -> Retry {
-    let mut all = failures.iter().map(|failure| failure.problem.as_ref().map_or(Retry::After(PASSING), retry_of_problem));
+    let mut all = failures
+        .iter()
+        .map(|failure| failure.problem.as_ref().map_or(Retry::After(PASSING), retry_of_problem));
     match all.clone().any(|retry| retry == Retry::No) {
         true => Retry::No,
         false if all.any(|retry| retry == Retry::After(SLOW)) => Retry::After(SLOW),
@@ -278,7 +289,8 @@ fn is_end_of_order(error: &OrderError) -> bool {
 /// Whether the CA has refused for good: repeating the same request gives the same answer.
 pub(super) fn is_refusal(error: &RequestError) -> bool {
     let passes = [ProblemKind::RateLimited, ProblemKind::BadNonce, ProblemKind::OrderNotReady];
-    let is_client_error = error.status().is_some_and(|status| status.is_client_error() && status.as_u16() != 429);
+    let is_client_error =
+        error.status().is_some_and(|status| status.is_client_error() && status.as_u16() != 429);
     is_client_error && !passes.iter().any(|kind| error.is(kind))
 }
 
@@ -309,9 +321,13 @@ mod tests {
 
     #[test]
     fn failed_names_are_listed_with_what_the_ca_says() {
-        let failures = vec![failure("a.test", "dns", "no such host"), failure("b.test", "connection", "refused")];
+        let failures =
+            vec![failure("a.test", "dns", "no such host"), failure("b.test", "connection", "refused")];
         let error = ObtainError::Validation { failures };
-        assert_eq!(error.to_string(), "validation failed: a.test: dns: no such host; b.test: connection: refused");
+        assert_eq!(
+            error.to_string(),
+            "validation failed: a.test: dns: no such host; b.test: connection: refused"
+        );
         assert_eq!(error.identifiers(), ["a.test", "b.test"].map(|name| name.parse().unwrap()).into());
         assert_eq!(error.hint().unwrap().lines().count(), 2);
         assert_eq!(error.retry(), Retry::After(PASSING));

@@ -79,7 +79,8 @@ fn a_young_certificate_is_up_to_date() {
 #[test]
 fn renewal_at_two_thirds_or_at_the_half() {
     let wanted = wanted();
-    for (life, due) in [(90 * DAY, 60 * DAY), (45 * DAY, 30 * DAY), (6 * DAY, 3 * DAY), (6 * HOUR, 3 * HOUR)] {
+    for (life, due) in [(90 * DAY, 60 * DAY), (45 * DAY, 30 * DAY), (6 * DAY, 3 * DAY), (6 * HOUR, 3 * HOUR)]
+    {
         let certificate = certificate(1, start(), life);
         let at = |seconds| plan(&observed(&certificate, &wanted, after(start(), seconds)));
         assert_eq!(reason_of(at(due - 1)), None, "{life}");
@@ -97,7 +98,8 @@ fn jitter_is_bounded() {
             let at = Observed { jitter, ..observed(&certificate, &wanted, after(start(), due + most)) };
             assert_eq!(reason_of(plan(&at)), Some("lifetime"), "{jitter}");
         }
-        let before = Observed { jitter: 0.5, ..observed(&certificate, &wanted, after(start(), due + most / 2 - 1)) };
+        let before =
+            Observed { jitter: 0.5, ..observed(&certificate, &wanted, after(start(), due + most / 2 - 1)) };
         assert_eq!(plan(&before), Plan::UpToDate { look_again_at: after(before.now, 60) });
     }
 }
@@ -105,12 +107,16 @@ fn jitter_is_bounded() {
 #[test]
 fn what_changed_is_named() {
     let certificate = certificate(1, start(), 90 * DAY);
-    let origin = Origin { directory: wanted().directory, profile: None };
-    let say = |wanted: &Wanted| match plan(&Observed { origin: Some(&origin), ..observed(&certificate, wanted, start()) }) {
+    let origin = Origin { directory: wanted().directory, profile: None, issued_at: start() };
+    let say = |wanted: &Wanted| match plan(&Observed {
+        origin: Some(&origin),
+        ..observed(&certificate, wanted, start())
+    }) {
         Plan::Issue { reason, .. } => reason.to_string(),
         other => format!("{other:?}"),
     };
-    let other = Wanted { identifiers: ["b.test", "c.test"].map(|name| name.parse().unwrap()).into(), ..wanted() };
+    let other =
+        Wanted { identifiers: ["b.test", "c.test"].map(|name| name.parse().unwrap()).into(), ..wanted() };
     assert_eq!(say(&other), "the names changed, added c.test, removed a.test");
     let other = Wanted { key_type: KeyType::Rsa2048, ..wanted() };
     assert_eq!(say(&other), "the key type changed from ecdsa-p256 to rsa-2048");
@@ -173,10 +179,16 @@ fn stored(serial: u32, window: RenewalWindow, random: f64) -> StoredWindow {
 fn the_chosen_time_of_the_window_counts() {
     let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
     let ari = stored(1, window(20 * DAY, 22 * DAY), 0.5);
-    let at = |seconds| plan(&Observed { ari: Some(&ari), ..observed(&certificate, &wanted, after(start(), seconds)) });
+    let at = |seconds| {
+        plan(&Observed { ari: Some(&ari), ..observed(&certificate, &wanted, after(start(), seconds)) })
+    };
     assert_eq!(reason_of(at(21 * DAY - 1)), None);
     assert_eq!(reason_of(at(21 * DAY)), Some("ari-window"));
-    assert_eq!(at(DAY), Plan::UpToDate { look_again_at: after(start(), DAY + 60) }, "the CA was not asked in time");
+    assert_eq!(
+        at(DAY),
+        Plan::UpToDate { look_again_at: after(start(), DAY + 60) },
+        "the CA was not asked in time"
+    );
     assert_eq!(at(0), Plan::UpToDate { look_again_at: after(start(), 6 * HOUR) });
 }
 
@@ -209,11 +221,28 @@ fn windows_out_of_reason() {
     let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
     let late = stored(1, window(400 * DAY, 500 * DAY), 0.5);
     let at = |ari: &StoredWindow, seconds| {
-        reason_of(plan(&Observed { ari: Some(ari), ..observed(&certificate, &wanted, after(start(), seconds)) }))
+        reason_of(plan(&Observed {
+            ari: Some(ari),
+            ..observed(&certificate, &wanted, after(start(), seconds))
+        }))
     };
     assert_eq!((at(&late, 75 * DAY - 1), at(&late, 75 * DAY)), (None, Some("lifetime")));
     let past = stored(1, window(-9 * DAY, -8 * DAY), 0.5);
     assert_eq!((at(&past, 12 * HOUR - 1), at(&past, 12 * HOUR)), (None, Some("ari-window")));
+}
+
+#[test]
+fn what_was_just_issued_rests() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let wrong = after(start(), 70 * DAY);
+    let origin = Origin { directory: wanted.directory.clone(), profile: None, issued_at: wrong };
+    let at = |seconds| {
+        plan(&Observed { origin: Some(&origin), ..observed(&certificate, &wanted, after(wrong, seconds)) })
+    };
+    assert_eq!(at(0), Plan::UpToDate { look_again_at: after(wrong, 12 * HOUR) });
+    assert_eq!(reason_of(at(12 * HOUR)), Some("lifetime"));
+    assert_eq!(reason_of(at(-DAY)), Some("lifetime"), "the clock was set back since, but not enough");
+    assert_eq!(reason_of(at(-69 * DAY)), None);
 }
 
 #[test]
@@ -225,7 +254,8 @@ fn the_ca_is_asked_in_its_time_and_never_about_the_expired() {
     assert!(!asks(6 * DAY), "expired");
     assert!(asks(-40 * DAY), "the clock was set back");
     for (retry_after, wait) in [(0, 60), (7, 60), (7200, 7200), (u64::MAX, DAY)] {
-        let answered = known.clone().answered(window(2 * DAY, 3 * DAY), Duration::from_secs(retry_after), start(), 0.5);
+        let answered =
+            known.clone().answered(window(2 * DAY, 3 * DAY), Duration::from_secs(retry_after), start(), 0.5);
         assert_eq!(answered.ask_at, after(start(), wait));
     }
     let failed = known.failed(Retry::After(Duration::from_secs(120)), start());
@@ -256,6 +286,7 @@ struct Simulation {
     ari: Ari,
     retry_after: u64,
     served: Option<CertificateFacts>,
+    origin: Option<Origin>,
     memory: Option<StoredWindow>,
     failures: Option<Failures>,
     serial: u32,
@@ -275,6 +306,7 @@ impl Simulation {
             ari,
             retry_after: 6 * 3600,
             served: None,
+            origin: None,
             memory: None,
             failures: None,
             serial: 0,
@@ -301,7 +333,7 @@ impl Simulation {
         let (wanted, now) = (wanted(), self.clock());
         let planned = plan(&Observed {
             certificate: self.served.as_ref().map_or(Stored::Missing, Stored::Certificate),
-            origin: None,
+            origin: self.origin.as_ref(),
             wanted: &wanted,
             ari: self.memory.as_ref(),
             failures: self.failures.as_ref(),
@@ -338,6 +370,7 @@ impl Simulation {
             return;
         }
         self.served = Some(issued);
+        self.origin = Some(Origin { directory: wanted().directory, profile: None, issued_at: self.clock() });
         self.failures = None;
     }
 
@@ -357,7 +390,9 @@ impl Simulation {
             Ari::Turned => Some(RenewalWindow { start: at(68), end: at(65) }),
         };
         self.memory = Some(match window {
-            Some(window) => memory.answered(window, Duration::from_secs(self.retry_after), now, served.jitter()),
+            Some(window) => {
+                memory.answered(window, Duration::from_secs(self.retry_after), now, served.jitter())
+            }
             None => memory.failed(Retry::No, now),
         });
     }
@@ -375,7 +410,7 @@ fn any_ari() -> impl Strategy<Value = Ari> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn never_lapses_while_the_ca_answers(
@@ -392,7 +427,7 @@ proptest! {
         prop_assert!(!simulation.lapsed);
         // Once for each certificate, at the half of a life at the earliest, or at a tenth or twelve hours on demand.
         let shortest = match ari {
-            Ari::Past => (life / 10).min(12 * HOUR) - HOUR / 4,
+            Ari::Past => (life / 10).min(12 * HOUR),
             _ => life / 2 - HOUR / 4,
         };
         prop_assert!(i64::from(simulation.issued) <= YEARS / shortest + 1, "{} issued", simulation.issued);
@@ -435,20 +470,17 @@ proptest! {
         let mut simulation = Simulation::new(life, ari);
         let count = i64::try_from(jumps.len()).unwrap();
         while simulation.now < simulation.end() {
-            let mut jumped = false;
             while jumps.first().is_some_and(|(at, _)| after(start(), *at) <= simulation.now) {
                 simulation.skew = jumps.remove(0).1;
-                jumped = true;
-            }
-            if jumped {
-                prop_assert!(simulation.looks < 200_000);
             }
             simulation.look(true);
+            prop_assert!(simulation.looks < 100_000);
         }
-        // A clock that is wrong by more than a life makes every certificate seem expired: that is one attempt a day.
+        // A clock that is wrong by half a life or more makes every certificate seem old.
         let usual = YEARS / (life / 2 - HOUR / 4) + 1;
-        prop_assert!(i64::from(simulation.issued) <= usual + YEARS / DAY + 5 * count, "{} issued", simulation.issued);
-        prop_assert!(i64::from(simulation.looks) <= YEARS / (6 * HOUR) * 2 + 10 * count + 4 * usual);
+        let issued = i64::from(simulation.issued);
+        prop_assert!(issued <= usual + YEARS / (12 * HOUR) + 5 * count, "{issued} issued");
+        prop_assert!(i64::from(simulation.looks) <= YEARS / (6 * HOUR) * 2 + 10 * count + 4 * issued);
     }
 }
 
@@ -457,7 +489,10 @@ fn renewals_of_many_are_spread() {
     let wanted = wanted();
     let due = |serial| {
         let certificate = certificate(serial, start(), 90 * DAY);
-        let at = Observed { jitter: certificate.jitter(), ..observed(&certificate, &wanted, after(start(), 60 * DAY + DAY / 2)) };
+        let at = Observed {
+            jitter: certificate.jitter(),
+            ..observed(&certificate, &wanted, after(start(), 60 * DAY + DAY / 2))
+        };
         reason_of(plan(&at)).is_some()
     };
     let early = (1..=1000).filter(|serial| due(*serial)).count();

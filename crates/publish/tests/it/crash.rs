@@ -171,6 +171,21 @@ fn a_stopped_save_of_a_journal_leaves_the_old_one_or_the_new_one() {
     );
 }
 
+/// What a stopped save leaves may hold a private key.
+#[test]
+fn a_publication_sweeps_what_a_stopped_save_of_a_journal_left() {
+    at_every_operation(
+        |_| {},
+        |store| store.save_journal(&name(), b"secret"),
+        |outcome| {
+            let store = FileStore::open(&outcome.directory).unwrap();
+            store.clear_journal(&name()).unwrap();
+            publish(&store, 1..=1);
+            check_nothing_is_left_over(&outcome.directory.join(NAME), 1, None, &outcome.place);
+        },
+    );
+}
+
 #[test]
 fn a_stopped_save_of_an_account_never_loses_a_key() {
     let slug = "ca.example".parse().unwrap();

@@ -135,6 +135,7 @@ fn a_current_that_leads_outside_is_never_followed() {
 
         let store = FileStore::open(damaged.path()).unwrap();
         let before = tree(damaged.path());
+        assert!(chain(&store.prepare(&name()).unwrap_err()).contains(&expected));
         let error = store.publish(&certificate(3)).unwrap_err();
         assert!(!error.is_in_place());
         assert!(chain(&error).contains(&expected), "{error:?}");

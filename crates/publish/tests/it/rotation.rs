@@ -2,6 +2,7 @@
 
 use crate::sample::{NAME, certificate, name, number_in};
 use gatecert_publish::FileStore;
+use rustix::fs::{CWD, FileType, Mode};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -63,4 +64,24 @@ impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// A pipe in place of the record holds the reader in the midst of the old version while that goes.
+#[test]
+fn a_reader_whose_version_goes_reads_the_next_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = FileStore::open(scratch.path()).unwrap();
+    store.publish(&certificate(1)).unwrap();
+    let record = scratch.path().join(NAME).join("versions/000001/cert.json");
+    fs::remove_file(&record).unwrap();
+    rustix::fs::mknodat(CWD, &record, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| store.load(&name()));
+        let pipe = fs::File::options().write(true).open(&record).unwrap();
+        store.publish(&certificate(2)).unwrap();
+        store.publish(&certificate(3)).unwrap();
+        assert!(!record.exists());
+        drop(pipe);
+        assert_eq!(reading.join().unwrap().unwrap(), Some(certificate(3)));
+    });
 }

@@ -1,0 +1,286 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gatecert_acme::{
+    ChainPreference, Contact, ExternalAccount, HmacKey, Identifier, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, RevocationReason,
+};
+use gatecert_http01::ListenAddress;
+use gatecert_issue::KeyType;
+use std::path::PathBuf;
+use url::{Host, Url};
+
+/// Gets, keeps and renews Let's Encrypt certificates for Envoy and Istio gateways.
+#[derive(Debug, Parser)]
+#[command(name = "gatecert", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Examples:
+  gatecert issue -d www.example.com --server letsencrypt-staging
+  gatecert renew
+  gatecert list -o json
+
+Exit codes: 0 done or nothing to do, 1 the CA or network said no, 2 wrong use, 3 partly done.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// How results are printed.
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Format,
+    /// Prints no progress.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Logs requests to standard error; twice for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Gets a certificate and puts it where Envoy reads it.
+    Issue(Issue),
+    /// Renews every certificate whose time has come.
+    Renew(Renew),
+    /// Lists the certificates.
+    List(Out),
+    /// Shows one certificate.
+    Show(Show),
+    /// Revokes a certificate.
+    Revoke(Revoke),
+    /// Shows and changes the account at the CA.
+    #[command(subcommand)]
+    Account(Account),
+    /// Prints the completions for a shell.
+    Completions(Completions),
+    /// Prints the manual page, or writes all of them.
+    Man(Man),
+}
+
+/// The CA.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Authority {
+    /// The CA: `letsencrypt`, `letsencrypt-staging`, or the URL of an ACME directory.
+    #[arg(long, value_name = "URL", env = "GATECERT_SERVER", default_value = "letsencrypt", value_parser = server)]
+    pub(crate) server: Url,
+    /// The roots (PEM) that the CA's own server is trusted by, instead of the public ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Where certificates and accounts are kept.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Out {
+    /// The directory that keeps certificates and accounts.
+    #[arg(long, value_name = "DIR", env = "GATECERT_OUT", default_value = "gatecert")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert issue -d www.example.com -d example.com --email admin@example.com
+  gatecert issue -d www.example.com --server letsencrypt-staging --webroot /var/www/html
+  gatecert issue --ip 192.0.2.1 --profile shortlived
+
+The CA asks http://NAME/.well-known/acme-challenge/ on port 80 of each name. Issuing again what is valid does
+nothing; a run that was interrupted goes on with its order. By using a CA you agree to its terms of service.")]
+pub(crate) struct Issue {
+    /// A DNS name, or several with commas; the first names the certificate.
+    #[arg(short, long = "domain", value_name = "NAME", value_delimiter = ',', value_parser = Identifier::dns)]
+    pub(crate) domains: Vec<Identifier>,
+    /// An IP address.
+    #[arg(long = "ip", value_name = "ADDRESS", value_delimiter = ',')]
+    pub(crate) addresses: Vec<std::net::IpAddr>,
+    #[command(flatten)]
+    pub(crate) authority: Authority,
+    #[command(flatten)]
+    pub(crate) enrolment: Enrolment,
+    /// The kind of certificate, of those that the CA offers.
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+    /// The key: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096.
+    #[arg(long, value_name = "TYPE", default_value = "ecdsa-p256")]
+    pub(crate) key_type: KeyType,
+    /// The issuer's name or a SHA-256 fingerprint of the chain to take where the CA offers several.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preferred_chain: Option<ChainPreference>,
+    /// Where the CA's questions are answered.
+    #[arg(long, value_name = "ADDRESS", default_value = ":80", conflicts_with = "webroot")]
+    pub(crate) http01_listen: ListenAddress,
+    /// The directory that a web server serves on port 80, instead of answering here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) webroot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: Out,
+    /// Issues even if the present certificate is as wanted.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What a new account is made with.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Enrolment {
+    /// An address that the CA may write to.
+    #[arg(long = "email", value_name = "ADDRESS", value_delimiter = ',', value_parser = Contact::email)]
+    pub(crate) emails: Vec<Contact>,
+    /// The key id of an external account, where the CA asks for one.
+    #[arg(long, value_name = "ID", requires = "eab_hmac_key_file")]
+    pub(crate) eab_kid: Option<String>,
+    /// The file with the HMAC key of the external account (base64).
+    #[arg(long, value_name = "FILE", requires = "eab_kid")]
+    pub(crate) eab_hmac_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert renew
+  gatecert renew --dry-run
+
+Run it twice a day. The CA is asked for its renewal window (ARI); without one, two thirds of the life count.
+A renewal that failed is tried again after 1, 10 and 100 minutes, then daily.")]
+pub(crate) struct Renew {
+    #[command(flatten)]
+    pub(crate) out: Out,
+    /// Only these certificates; all without any.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Says what would be done, and asks no CA.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The certificate, as `gatecert list` names it.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) out: Out,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert revoke www.example.com --reason superseded
+  gatecert revoke www.example.com --reason key-compromise --with-certificate-key")]
+pub(crate) struct Revoke {
+    /// The certificate, as `gatecert list` names it.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Why: unspecified, key-compromise, affiliation-changed, superseded or cessation-of-operation.
+    #[arg(long, default_value = "unspecified")]
+    pub(crate) reason: RevocationReason,
+    /// Signs with the certificate's key, which needs no account.
+    #[arg(long)]
+    pub(crate) with_certificate_key: bool,
+    #[command(flatten)]
+    pub(crate) out: Out,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Shows the account.
+    Show(AccountArguments),
+    /// Replaces the addresses that the CA may write to.
+    Update(AccountUpdate),
+    /// Gives the account a new key.
+    Rollover(AccountArguments),
+    /// Ends the account for good; certificates stay valid.
+    Deactivate(AccountArguments),
+    /// Takes over the account of another client.
+    Import(AccountImport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountArguments {
+    #[command(flatten)]
+    pub(crate) authority: Authority,
+    #[command(flatten)]
+    pub(crate) out: Out,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountUpdate {
+    #[command(flatten)]
+    pub(crate) account: AccountArguments,
+    /// An address; without any, the CA forgets those that it has.
+    #[arg(long = "email", value_name = "ADDRESS", value_delimiter = ',', value_parser = Contact::email)]
+    pub(crate) emails: Vec<Contact>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert account import /etc/letsencrypt
+  gatecert account import ~/.lego --server letsencrypt-staging
+  gatecert account import account.pem
+
+Reads the stores of certbot, lego, acme.sh, Traefik, Caddy and cert-manager, and keys in PEM.")]
+pub(crate) struct AccountImport {
+    /// The store, or a file of it.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) account: AccountArguments,
+    /// Puts it in the place of the account that is kept for this CA.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert completions bash > /usr/share/bash-completion/completions/gatecert
+  gatecert completions fish > ~/.config/fish/completions/gatecert.fish")]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert man | man -l -
+  gatecert man --dir /usr/local/share/man/man1")]
+pub(crate) struct Man {
+    /// Writes the pages of all commands into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+fn server(text: &str) -> Result<Url, String> {
+    let url = match text {
+        "letsencrypt" => LETS_ENCRYPT,
+        "letsencrypt-staging" => LETS_ENCRYPT_STAGING,
+        other => other,
+    };
+    let url: Url = url.parse().map_err(|error| {
+        format!("{error}; write `letsencrypt`, `letsencrypt-staging`, or the URL of an ACME directory")
+    })?;
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" if url.has_host() => Ok(url),
+        "http" if is_here => Ok(url),
+        _ => Err("ACME needs https; http only to this machine".into()),
+    }
+}
+
+/// The external account of the options, its key read from the file.
+pub(crate) fn external_account(enrolment: &Enrolment) -> Result<Option<ExternalAccount>, crate::error::Failure> {
+    let (Some(key_id), Some(file)) = (&enrolment.eab_kid, &enrolment.eab_hmac_key_file) else { return Ok(None) };
+    let text = crate::files::read(file, "the HMAC key")?;
+    let hmac_key: HmacKey =
+        text.parse().map_err(|error| crate::error::Failure::usage(format!("`{}`: {error}", file.display())))?;
+    Ok(Some(ExternalAccount { key_id: key_id.clone(), hmac_key }))
+}

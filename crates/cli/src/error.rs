@@ -1,0 +1,138 @@
+//! What is told when something fails: what, why, and what to do next.
+
+use crate::Exit;
+use gatecert_acme::{AccountError, DirectoryError, ProblemKind, RequestError, Retry, TransportErrorKind};
+use gatecert_issue::ObtainError;
+use gatecert_publish::{PublishError, StoreError};
+use std::error::Error;
+
+/// A command that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// A stable word for programs.
+    pub(crate) kind: &'static str,
+    /// What and why.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+    /// The names that it is about; empty where it is about all, or none.
+    pub(crate) names: Vec<String>,
+    /// Whether the same may work later, where that is known.
+    pub(crate) retry: Option<Retry>,
+}
+
+impl Failure {
+    /// Wrong use.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, kind: "usage", message: message.into(), hint: None, names: Vec::new(), retry: None }
+    }
+
+    /// Something that this machine refuses.
+    pub(crate) fn local(kind: &'static str, error: &(dyn Error + 'static)) -> Self {
+        Self { exit: Exit::Failed, kind, message: chain(error), hint: None, names: Vec::new(), retry: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// An error and what it comes from, each once.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let part = source.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = source.source();
+    }
+    text
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::local("store", &error)
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        Self::local("publish", &error).hint("the certificate is kept in the journal: the next run publishes it")
+    }
+}
+
+impl From<DirectoryError> for Failure {
+    fn from(error: DirectoryError) -> Self {
+        let hint = match &error {
+            DirectoryError::Fetch { source } => of_request(source).or_else(|| {
+                matches!(source, RequestError::Body { .. } | RequestError::Status { .. })
+                    .then(|| "is this the URL of an ACME directory? Let's Encrypt's is `letsencrypt`".to_owned())
+            }),
+            _ => None,
+        };
+        Self { hint, retry: Some(error.retry()), ..Self::local("directory", &error) }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let hint = match &error {
+            AccountError::ExternalAccountRequired => Some("give both with --eab-kid and --eab-hmac-key-file".to_owned()),
+            AccountError::DoesNotExist => Some("the CA knows no account of this key: is it the right --server?".to_owned()),
+            _ => error.request().and_then(of_request),
+        };
+        Self { hint, retry: Some(error.retry()), ..Self::local("account", &error) }
+    }
+}
+
+impl From<ObtainError> for Failure {
+    fn from(error: ObtainError) -> Self {
+        let usage = matches!(
+            error,
+            ObtainError::Count { .. } | ObtainError::Wildcard { .. } | ObtainError::ProfileNotOffered { .. }
+        );
+        let later = match error.retry() {
+            Retry::After(wait) if !usage => Some(format!("it may work in {}: run the same command again", text_of(wait))),
+            _ => None,
+        };
+        Self {
+            exit: if usage { Exit::Usage } else { Exit::Failed },
+            kind: if usage { "usage" } else { "issue" },
+            hint: error.hint().or(later),
+            retry: Some(error.retry()),
+            names: error.identifiers().iter().map(ToString::to_string).collect(),
+            message: chain(&error),
+        }
+    }
+}
+
+/// What helps against a failed request, whatever it was for.
+pub(crate) fn of_request(error: &RequestError) -> Option<String> {
+    match error {
+        RequestError::Transport { source, .. } => match source.kind() {
+            TransportErrorKind::Untrusted => Some("a CA with a root of its own is trusted by --ca-file FILE".to_owned()),
+            TransportErrorKind::Connect => Some("check the URL, DNS and the way out of this machine".to_owned()),
+            _ => None,
+        },
+        RequestError::Problem { problem, .. } => match &problem.kind {
+            ProblemKind::RateLimited => problem.unpause_url().map(|url| format!("somebody has to visit {url}")),
+            ProblemKind::UserActionRequired => problem.instance.as_ref().map(|url| format!("somebody has to visit {url}")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A time for people: the two largest units.
+fn text_of(wait: std::time::Duration) -> String {
+    match wait.as_secs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds @ ..3600 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
+    }
+}

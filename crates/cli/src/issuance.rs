@@ -1,0 +1,213 @@
+//! One certificate, from what is there to what is published: what `issue` and `renew` have in common.
+
+use crate::account_store;
+use crate::authority;
+use crate::error::{Failure, chain};
+use crate::journal::FileJournal;
+use crate::output::Output;
+use crate::progress::Reporter;
+use crate::request::Order;
+use crate::solver;
+use gatecert_acme::{CertificateId, Client, Clock, Retry};
+use gatecert_issue::{
+    Bundle, CertificateFacts, CertificateKey, Failures, Journal as _, Observed, Origin, Plan, Stored, StoredWindow, facts,
+    obtain, plan, renewal,
+};
+use gatecert_publish::{Certificate, FileStore, Record, RenewalWindow, StoreReader};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// What is published under a name now.
+pub(crate) struct Present {
+    record: Option<Record>,
+    facts: Result<Option<CertificateFacts>, String>,
+}
+
+impl Present {
+    pub(crate) fn look(store: &StoreReader, order: &Order) -> Self {
+        match store.load(&order.name) {
+            Ok(None) => Self { record: None, facts: Ok(None) },
+            Ok(Some(certificate)) => {
+                Self { facts: facts_of(&certificate).map(Some), record: Some(certificate.record) }
+            }
+            Err(error) => Self { record: None, facts: Err(chain(&error)) },
+        }
+    }
+
+    /// What to do about it now.
+    pub(crate) fn plan(&self, order: &Order, forced: bool, failures: Option<&Failures>, now: Timestamp) -> Plan {
+        let record = self.record.as_ref();
+        let origin = record.map(|record| Origin {
+            directory: record.server.clone(),
+            profile: record.profile.clone(),
+            issued_at: record.issued_at,
+        });
+        let window = record.and_then(stored_window);
+        // A revoked certificate is as good as none.
+        let is_revoked = record.is_some_and(|record| record.revoked_at.is_some());
+        plan(&Observed {
+            certificate: match &self.facts {
+                Err(why) => Stored::Unreadable(why),
+                Ok(Some(facts)) if !is_revoked => Stored::Certificate(facts),
+                Ok(_) => Stored::Missing,
+            },
+            origin: origin.as_ref(),
+            wanted: &order.wanted(),
+            ari: window.as_ref(),
+            failures,
+            pending_order: None,
+            forced,
+            now,
+            jitter: self.facts().map_or(0.0, CertificateFacts::jitter),
+        })
+    }
+
+    pub(crate) fn facts(&self) -> Option<&CertificateFacts> {
+        self.facts.as_ref().ok()?.as_ref()
+    }
+
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// The certificate that a new one would replace: of the same CA, not expired, sharing a name.
+    fn replaces(&self, order: &Order, now: Timestamp) -> Option<CertificateId> {
+        let (record, facts) = (self.record.as_ref()?, self.facts()?);
+        let shares_a_name = order.identifiers.iter().any(|identifier| facts.identifiers.contains(identifier));
+        let is_replaceable = record.server == order.authority.server && !facts.is_expired(now) && shares_a_name;
+        facts.certificate_id.clone().filter(|_| is_replaceable && record.revoked_at.is_none())
+    }
+}
+
+/// The facts of a certificate whose key is its own.
+fn facts_of(certificate: &Certificate) -> Result<CertificateFacts, String> {
+    let key = CertificateKey::from_pem(&certificate.key_pem).map_err(|error| chain(&error))?;
+    let facts = facts(&certificate.chain_pem).map_err(|error| chain(&error))?;
+    let check = gatecert_issue::verify(&certificate.chain_pem, &key, &facts.identifiers, facts.not_before);
+    check.map_err(|error| chain(&error))
+}
+
+/// Issues, publishes, and asks the CA at once when it should be renewed.
+pub(crate) async fn perform(
+    order: &Order,
+    present: &Present,
+    store: &FileStore,
+    output: &Output,
+    clock: &Arc<dyn Clock>,
+) -> Result<Record, Failure> {
+    // All that can be refused on this machine comes before the first request.
+    let transport = authority::transport(&order.authority)?;
+    store.prepare(&order.name)?;
+    let solver = solver::open(&order.http01)?;
+    let reporter = Reporter::new(output, &order.identifiers);
+
+    let client = authority::client(&order.authority, transport, clock.clone()).await?;
+    let note = |line: &str| reporter.note(line);
+    let account = account_store::ensure(store, &client, order.new_account.clone(), note).await?;
+    let request = order.request().replaces(present.replaces(order, clock.now()));
+    let journal = FileJournal::new(store, &order.name);
+    let bundle = obtain(&account, &request, &*solver, &journal, &reporter).await?;
+    drop(reporter);
+
+    let mut record = record(order, &bundle, account.url(), clock.now());
+    let Bundle { chain_pem, key_pem, .. } = bundle;
+    store.publish(&Certificate { record: record.clone(), chain_pem, key_pem })?;
+    // Only now: until the pair is published, the journal is the only place that has its key.
+    journal.clear().await.map_err(|error| Failure::local("store", &error))?;
+    if ask(&client, &mut record, clock.now()).await {
+        store.update_record(&record)?;
+    }
+    Ok(record)
+}
+
+fn record(order: &Order, bundle: &Bundle, account_url: &url::Url, now: Timestamp) -> Record {
+    Record {
+        name: order.name.clone(),
+        identifiers: order.identifiers.iter().map(ToString::to_string).collect(),
+        server: order.authority.server.clone(),
+        profile: order.profile.clone(),
+        key_type: order.key_type.to_string(),
+        account_url: Some(account_url.clone()),
+        order_url: Some(bundle.order_url.clone()),
+        certificate_id: bundle.certificate_id().map(ToString::to_string),
+        not_before: bundle.not_before(),
+        not_after: bundle.not_after(),
+        issued_at: now,
+        issuer: bundle.facts.issuer.clone(),
+        serial: bundle.facts.serial.clone(),
+        ari: None,
+        revoked_at: None,
+        renewal: order.renewal_options(),
+        failures: gatecert_publish::Failures::default(),
+    }
+}
+
+/// Asks the CA when the certificate should be renewed, and notes the answer in the record. Whether there is a new one;
+/// a CA that does not answer is no failure of anything.
+pub(crate) async fn ask(client: &Client, record: &mut Record, now: Timestamp) -> bool {
+    let Some(id) = record.certificate_id.as_ref().and_then(|id| id.parse::<CertificateId>().ok()) else { return false };
+    if client.directory().renewal_info.is_none() {
+        return false;
+    }
+    let known = StoredWindow::of(stored_window(record), &id, now);
+    let (answer, explanation_url) = match client.renewal_info(&id).await {
+        Ok(info) => (known.answered(info.window, info.retry_after, now, random()), info.explanation_url),
+        Err(error) => {
+            tracing::debug!(%error, "no renewal information");
+            (known.failed(error.retry(), now), None)
+        }
+    };
+    let (Some(window), Some(selected)) = (answer.window, answer.renew_at) else { return false };
+    record.ari = Some(RenewalWindow {
+        certificate_id: id.to_string(),
+        start: window.start,
+        end: window.end,
+        selected,
+        fetched_at: now,
+        ask_again_at: Some(answer.ask_at),
+        explanation_url,
+    });
+    true
+}
+
+/// Whether the CA is to be asked about this certificate now.
+pub(crate) fn is_to_be_asked(present: &Present, now: Timestamp) -> bool {
+    let window = present.record().and_then(stored_window);
+    present.facts().is_some_and(|facts| renewal::question(facts, window.as_ref(), now).is_some())
+}
+
+fn stored_window(record: &Record) -> Option<StoredWindow> {
+    let ari = record.ari.as_ref()?;
+    Some(StoredWindow {
+        certificate_id: ari.certificate_id.parse().ok()?,
+        window: Some(gatecert_acme::RenewalWindow { start: ari.start, end: ari.end }),
+        renew_at: Some(ari.selected),
+        ask_at: ari.ask_again_at.unwrap_or(ari.fetched_at),
+    })
+}
+
+/// From 0 to below 1.
+fn random() -> f64 {
+    rand::random()
+}
+
+/// The failures that a record remembers, as the planner takes them.
+pub(crate) fn failures_of(record: &Record, order: &Order) -> Option<Failures> {
+    let last = record.failures.last?;
+    Some(Failures {
+        count: record.failures.count,
+        last,
+        retry_after_until: record.failures.retry_after_until,
+        permanent: false,
+        wanted: order.wanted(),
+    })
+}
+
+/// Notes one more failure in a record. What waiting does not mend is tried again after a day.
+pub(crate) fn note_failure(record: &mut Record, order: &Order, retry: Retry, now: Timestamp) {
+    let failures = Failures::add(failures_of(record, order).as_ref(), &order.wanted(), retry, now);
+    let a_day = jiff::SignedDuration::from_hours(24);
+    let until = if failures.permanent { now.saturating_add(a_day).ok() } else { failures.retry_after_until };
+    record.failures =
+        gatecert_publish::Failures { count: failures.count, last: Some(now), retry_after_until: until };
+}

@@ -1,0 +1,75 @@
+//! What is printed: results to standard output, everything else to standard error.
+
+use crate::args::Format;
+use crate::error::Failure;
+use serde::Serialize;
+use serde_json::json;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Where results and messages go, and in which form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    format: Format,
+    quiet: bool,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, quiet: bool) -> Self {
+        Self { format, quiet }
+    }
+
+    /// Whether progress is drawn (not only written in lines).
+    pub(crate) fn is_drawn(&self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    /// The result of the command: `value` for programs, `text` for people.
+    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        let text = match self.format {
+            Format::Text => text(),
+            Format::Json => serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n",
+        };
+        self.raw(text.as_bytes());
+    }
+
+    /// Bytes for standard output. A reader that went away has read enough.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
+        let mut out = anstream::stdout();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    /// A line about what happens.
+    pub(crate) fn note(&self, line: &str) {
+        if !self.quiet {
+            let _ = writeln!(anstream::stderr(), "{line}");
+        }
+    }
+
+    /// A line about something that somebody should know, even where progress is not wanted.
+    pub(crate) fn warning(&self, line: &str) {
+        let _ = writeln!(anstream::stderr(), "warning: {line}");
+    }
+
+    /// One certificate of several that failed.
+    pub(crate) fn failure_of(&self, name: &str, failure: &Failure) {
+        self.explain(&format!("error: {name}: "), failure);
+    }
+
+    fn explain(&self, prefix: &str, failure: &Failure) {
+        let mut err = anstream::stderr();
+        let _ = writeln!(err, "{prefix}{}", failure.message);
+        for line in failure.hint.iter().flat_map(|hint| hint.lines()) {
+            let _ = writeln!(err, "hint: {line}");
+        }
+    }
+
+    /// The end of a command that failed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        self.explain("error: ", failure);
+        if self.format == Format::Json {
+            let Failure { kind, message, hint, names, .. } = failure;
+            let error = json!({"kind": kind, "message": message, "hint": hint, "names": names});
+            self.result(&json!({ "error": error }), String::new);
+        }
+    }
+}

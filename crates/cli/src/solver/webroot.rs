@@ -1,0 +1,109 @@
+//! Answers as files below the root of a web server.
+
+use crate::error::Failure;
+use async_trait::async_trait;
+use gatecert_issue::{Presentation, Solver, SolverError};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Files below `<webroot>/.well-known/acme-challenge/`. What it made goes when this is dropped: when a signal ends the
+/// program nobody calls `clean_up`.
+#[derive(Debug)]
+pub(crate) struct WebrootSolver {
+    challenges: PathBuf,
+    made: Mutex<Made>,
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    files: BTreeSet<PathBuf>,
+    /// The deepest last.
+    directories: Vec<PathBuf>,
+}
+
+impl WebrootSolver {
+    pub(crate) fn open(webroot: &Path) -> Result<Self, Failure> {
+        if !webroot.is_dir() {
+            return Err(Failure::usage(format!("`{}` is not a directory", webroot.display()))
+                .hint("--webroot takes the directory that a web server serves on port 80"));
+        }
+        Ok(Self { challenges: webroot.join(".well-known/acme-challenge"), made: Mutex::default() })
+    }
+
+    fn present_one(&self, presentation: &Presentation) -> io::Result<()> {
+        self.make_directories()?;
+        let path = self.challenges.join(&presentation.token);
+        let mut file = tempfile::Builder::new().prefix(".gatecert-").tempfile_in(&self.challenges)?;
+        file.write_all(presentation.key_authorization.as_bytes())?;
+        // The web server is another user.
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.persist(&path)?;
+        self.made().files.insert(path);
+        Ok(())
+    }
+
+    fn make_directories(&self) -> io::Result<()> {
+        let well_known = self.challenges.parent().unwrap_or(&self.challenges);
+        for directory in [well_known, &self.challenges] {
+            match fs::create_dir(directory) {
+                Ok(()) => {
+                    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+                    self.made().directories.push(directory.to_owned());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Solver for WebrootSolver {
+    async fn present(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
+        for presentation in presentations {
+            self.present_one(presentation).map_err(|error| {
+                let path = self.challenges.display();
+                SolverError::of(presentation.identifier.clone(), format!("no file can be put into `{path}`")).with_source(error)
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn ready(&self, _: &[Presentation]) -> Result<(), SolverError> {
+        Ok(())
+    }
+
+    async fn clean_up(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
+        let mut made = self.made();
+        for Presentation { identifier, token, .. } in presentations {
+            let path = self.challenges.join(token);
+            if made.files.remove(&path) {
+                let removed = fs::remove_file(&path);
+                removed.map_err(|error| SolverError::of(identifier.clone(), "its file stays").with_source(error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for WebrootSolver {
+    fn drop(&mut self) {
+        let made = std::mem::take(&mut *self.made());
+        for file in made.files {
+            let _ = fs::remove_file(file);
+        }
+        // One that others use meanwhile is not empty, and stays.
+        for directory in made.directories.iter().rev() {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
