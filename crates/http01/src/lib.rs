@@ -28,8 +28,8 @@
 //! There are two modes, which may be mixed:
 //! - exact: [`TokenStore::insert`] gives the answer to one token of one host;
 //! - stateless: [`TokenStore::set_thumbprint`] answers every well-formed token of a host with `<token>.<thumbprint>`, so that
-//!   nothing has to reach the replicas in time. Whoever can reach the host may then ask for certificates from the same ACME
-//!   account only, since the thumbprint is that of its key.
+//!   nothing has to reach the replicas in time. The answers serve the holder of that account key only (RFC 8555 section 8.1), but
+//!   every order of that account for the host, so long as the thumbprint is set.
 //!
 //! Hosts are compared without case, port, brackets and trailing dot; an absolute request target goes before `Host`
 //! (RFC 9112 section 3.2.2), and two `Host` lines are none.

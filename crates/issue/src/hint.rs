@@ -55,6 +55,9 @@ pub(crate) fn of_problem(identifier: Option<&Identifier>, problem: &Problem) -> 
         ProblemKind::AccountDoesNotExist => {
             "the account is of another CA (staging and production are two), or was deactivated".to_owned()
         }
+        ProblemKind::InvalidProfile => {
+            "the CA does not give this profile to this account or for these names".to_owned()
+        }
         ProblemKind::BadCsr | ProblemKind::BadPublicKey => {
             "the CA does not take this key: try another key type, ecdsa-p256 is taken everywhere".to_owned()
         }
@@ -90,6 +93,7 @@ mod tests {
             ("rateLimited", "asked again"),
             ("rejectedIdentifier", "does not issue for a.test"),
             ("userActionRequired", "act first"),
+            ("invalidProfile", "profile"),
         ] {
             let hint = hint("a.test", kind, "").unwrap();
             assert!(hint.contains(word), "{hint}");

@@ -1,6 +1,7 @@
 //! One issuance, from order to verified bundle.
 
 mod error;
+mod proof;
 
 pub use crate::request::{KeySource, Request};
 pub use error::{Failure, ObtainError};
@@ -9,30 +10,14 @@ use crate::bundle::Bundle;
 use crate::journal::{Entry, Journal};
 use crate::key::CertificateKey;
 use crate::progress::{Event, Progress};
-use crate::solver::{Presentation, Solver};
+use crate::solver::Solver;
 use crate::verify::verify;
-use futures::stream::{self, StreamExt as _};
 use gatecert_acme::{
-    Account, Authorization, AuthorizationError, AuthorizationStatus, CertificateChain, Challenge,
-    ChallengeStatus, Clock, IssuedCertificate, NewOrder, Order, OrderError, OrderStatus, Problem,
+    Account, CertificateChain, CertificateId, Clock, IssuedCertificate, NewOrder, Order, OrderError,
+    OrderStatus, Retry,
 };
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
-
-/// How many challenges of one order are answered at the same time. Let's Encrypt's edge allows 20 new nonces a second,
-/// which is what a burst of first requests needs.
-const MAX_PARALLEL: usize = 16;
-
-/// After one name has failed, the waits for the CA to be through with the others: 9 seconds in all. The order is lost
-/// then, but names that become valid stay so for the next one, and all failures are told at once.
-const SETTLING: [Duration; 5] = [
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-    Duration::from_millis(1500),
-    Duration::from_secs(3),
-    Duration::from_secs(4),
-];
 
 /// Obtains a certificate: goes on with the order in the journal or makes a new one, proves the names, finalizes,
 /// downloads and verifies.
@@ -81,13 +66,6 @@ struct Attempt {
     is_resumed: bool,
 }
 
-/// An authorization that has to be proved.
-struct Pending {
-    authorization_url: Url,
-    challenge: Challenge,
-    presentation: Presentation,
-}
-
 impl Issuance<'_> {
     /// The order in the journal, if it is for this request and may still come to something.
     async fn resume(&self) -> Result<Option<Attempt>, ObtainError> {
@@ -98,21 +76,30 @@ impl Issuance<'_> {
         };
         let order = match self.account.order(entry.order_url.clone()).await {
             Ok(order) => order,
-            Err(error) if error.request().is_none_or(error::is_refusal) => {
+            // What waiting does not mend would be in the way for ever.
+            Err(error) if error.retry() == Retry::No => {
                 self.retrying(&error);
                 return Ok(None);
             }
-            Err(error) => return Err(ObtainError::Resume(error)),
+            Err(error) => return Err(ObtainError::Resume(error.into())),
         };
-        if order.status() == OrderStatus::Invalid
-            || order.expires().is_some_and(|expires| expires <= self.clock().now())
-        {
+        if self.is_over(&order) {
             self.sweep(&order).await;
             self.retrying("the order in the journal is invalid or expired");
             return Ok(None);
         }
         self.progress.event(Event::OrderResumed { url: order.url().clone() });
         Ok(Some(Attempt { order, entry, key, is_resumed: true }))
+    }
+
+    /// Whether the order will not come to anything. Not one that is valid already: its certificate outlives it.
+    fn is_over(&self, order: &Order) -> bool {
+        let is_expired = order.expires().is_some_and(|expires| expires <= self.clock().now());
+        match order.status() {
+            OrderStatus::Invalid => true,
+            OrderStatus::Valid | OrderStatus::Processing => false,
+            _ => is_expired,
+        }
     }
 
     /// The key of the entry, if the entry is for this request.
@@ -166,11 +153,11 @@ impl Issuance<'_> {
         generated.map_err(ObtainError::Key)
     }
 
-    async fn new_order(&self) -> Result<(Order, Option<gatecert_acme::CertificateId>), ObtainError> {
+    async fn new_order(&self) -> Result<(Order, Option<CertificateId>), ObtainError> {
         let wanted =
             NewOrder::new(self.request.identifiers.iter().cloned()).profile(self.request.profile.clone());
-        let fail = |source| ObtainError::Order {
-            source,
+        let fail = |source: OrderError| ObtainError::Order {
+            source: source.into(),
             is_missing_profile: self.request.profile.is_none() && self.request.has_addresses(),
         };
         if let Some(replaces) = &self.request.replaces {
@@ -201,198 +188,19 @@ impl Issuance<'_> {
         if order.status() == OrderStatus::Ready {
             self.progress.event(Event::Finalizing);
             let csr = attempt.key.csr_der(&self.request.identifiers, self.request.common_name.as_ref());
-            order.finalize(&csr.map_err(ObtainError::Key)?).await.map_err(ObtainError::Finalize)?;
+            order
+                .finalize(&csr.map_err(ObtainError::Key)?)
+                .await
+                .map_err(|error| ObtainError::Finalize(error.into()))?;
         }
-        order.wait_valid().await.map_err(ObtainError::Issue)?;
-        let issued = order.certificate().await.map_err(ObtainError::Download)?;
+        order.wait_valid().await.map_err(|error| ObtainError::Issue(error.into()))?;
+        let issued = order.certificate().await.map_err(|error| ObtainError::Download(error.into()))?;
         let chain = self.preferred(issued).await;
         let now = self.clock().now();
         let facts = verify(&chain.pem(), &attempt.key, &self.request.identifiers, now)
             .map_err(ObtainError::Verify)?;
         self.progress.event(Event::Issued);
         Ok(Bundle::new(&chain, facts, attempt.entry, now))
-    }
-
-    /// Has the CA validate what it has not validated yet; afterwards the order is not pending any more.
-    async fn prove(&self, attempt: &mut Attempt) -> Result<(), ObtainError> {
-        match (attempt.order.status(), attempt.is_resumed) {
-            (OrderStatus::Pending | OrderStatus::Unknown, _) => {}
-            (_, true) => return Ok(self.sweep(&attempt.order).await),
-            (_, false) => {
-                self.request.identifiers.iter().for_each(|identifier| self.reused(identifier));
-                return Ok(());
-            }
-        }
-        let authorizations = attempt.order.authorizations().await.map_err(ObtainError::Authorizations)?;
-        let pending = self.pending(attempt, &authorizations)?;
-        let mut presentations: Vec<_> = pending.iter().map(|pending| pending.presentation.clone()).collect();
-        let result = match presentations.is_empty() {
-            // All are valid, and the order is about to follow.
-            true => self.validated(&mut attempt.order, &pending).await,
-            false => self.answer(&mut attempt.order, &pending, &presentations).await,
-        };
-        if attempt.is_resumed {
-            presentations = self.presentations(&authorizations);
-        }
-        self.clean_up(&presentations).await;
-        result
-    }
-
-    /// What has to be proved.
-    fn pending(
-        &self,
-        attempt: &Attempt,
-        authorizations: &[Authorization],
-    ) -> Result<Vec<Pending>, ObtainError> {
-        let mut pending = Vec::new();
-        let mut failures = Vec::new();
-        for authorization in authorizations {
-            match authorization.status {
-                AuthorizationStatus::Valid => self.reused(&authorization.identifier),
-                AuthorizationStatus::Pending => pending.push(self.challenge(authorization)?),
-                _ if attempt.is_resumed => {
-                    return Err(ObtainError::Stale { url: attempt.order.url().clone() });
-                }
-                _ => failures.push(self.failure(authorization)),
-            }
-        }
-        match failures.is_empty() {
-            true => Ok(pending),
-            false => Err(ObtainError::Validation { failures }),
-        }
-    }
-
-    fn challenge(&self, authorization: &Authorization) -> Result<Pending, ObtainError> {
-        let challenge = authorization.http01().cloned();
-        let Some((challenge, presentation)) = challenge.zip(self.presentation(authorization)) else {
-            let offered =
-                authorization.challenges.iter().map(|challenge| challenge.kind.to_string()).collect();
-            return Err(ObtainError::NoHttp01 { identifier: authorization.identifier.clone(), offered });
-        };
-        Ok(Pending { authorization_url: authorization.url().clone(), challenge, presentation })
-    }
-
-    fn presentation(&self, authorization: &Authorization) -> Option<Presentation> {
-        let token = authorization.http01()?.token()?.to_owned();
-        let key_authorization = self.account.key().key_authorization(&token);
-        Some(Presentation { identifier: authorization.identifier.clone(), token, key_authorization })
-    }
-
-    fn presentations(&self, authorizations: &[Authorization]) -> Vec<Presentation> {
-        authorizations.iter().filter_map(|authorization| self.presentation(authorization)).collect()
-    }
-
-    /// Takes away what an earlier attempt at this order may have left behind when it was cut off.
-    async fn sweep(&self, order: &Order) {
-        match order.authorizations().await {
-            Ok(authorizations) => self.clean_up(&self.presentations(&authorizations)).await,
-            Err(error) => self.progress.event(Event::CleanUpFailed { message: error.to_string() }),
-        }
-    }
-
-    async fn clean_up(&self, presentations: &[Presentation]) {
-        if presentations.is_empty() {
-            return;
-        }
-        if let Err(error) = self.solver.clean_up(presentations).await {
-            self.progress.event(Event::CleanUpFailed { message: error.to_string() });
-        }
-    }
-
-    async fn answer(
-        &self,
-        order: &mut Order,
-        pending: &[Pending],
-        presentations: &[Presentation],
-    ) -> Result<(), ObtainError> {
-        self.solver.present(presentations).await.map_err(ObtainError::Present)?;
-        for presentation in presentations {
-            self.progress.event(Event::ChallengePresented { identifier: presentation.identifier.clone() });
-        }
-        self.solver.ready(presentations).await.map_err(ObtainError::Ready)?;
-        self.respond(pending).await?;
-        self.validated(order, pending).await
-    }
-
-    async fn respond(&self, pending: &[Pending]) -> Result<(), ObtainError> {
-        // One that an earlier attempt has answered is being validated already.
-        let unanswered =
-            pending.iter().filter(|pending| pending.challenge.status != ChallengeStatus::Processing);
-        let mut responses = stream::iter(unanswered)
-            .map(|pending| async move {
-                self.progress
-                    .event(Event::Validating { identifier: pending.presentation.identifier.clone() });
-                (pending, self.account.respond(&pending.challenge).await)
-            })
-            .buffer_unordered(MAX_PARALLEL);
-        while let Some((pending, response)) = responses.next().await {
-            if let Err(error) = response {
-                self.check_refused(pending, error).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A CA refuses the answer to a challenge that it has begun to validate since: that is as good as taking it.
-    async fn check_refused(&self, pending: &Pending, source: AuthorizationError) -> Result<(), ObtainError> {
-        let seen = self.account.authorization(&pending.authorization_url).await;
-        let is_begun = seen.is_ok_and(|seen| {
-            let status = seen.http01().map(|challenge| challenge.status);
-            seen.status != AuthorizationStatus::Pending || status == Some(ChallengeStatus::Processing)
-        });
-        match is_begun {
-            true => Ok(()),
-            false => {
-                Err(ObtainError::Respond { identifier: pending.presentation.identifier.clone(), source })
-            }
-        }
-    }
-
-    /// Waits for the CA. It is the order that is looked at: one request for all names.
-    async fn validated(&self, order: &mut Order, pending: &[Pending]) -> Result<(), ObtainError> {
-        match order.wait_ready().await {
-            Ok(()) => {
-                for pending in pending {
-                    self.progress
-                        .event(Event::Validated { identifier: pending.presentation.identifier.clone() });
-                }
-                Ok(())
-            }
-            Err(error @ OrderError::Invalid { .. }) => match self.failures(order).await {
-                failures if failures.is_empty() => Err(ObtainError::Wait(error)),
-                failures => Err(ObtainError::Validation { failures }),
-            },
-            Err(error) => Err(ObtainError::Wait(error)),
-        }
-    }
-
-    /// The names that failed, once the CA is through with all of them or has had enough time.
-    async fn failures(&self, order: &Order) -> Vec<Failure> {
-        let mut waits = SETTLING.into_iter();
-        loop {
-            let authorizations = order.authorizations().await.unwrap_or_default();
-            let is_open =
-                |authorization: &Authorization| authorization.status == AuthorizationStatus::Pending;
-            match waits.next() {
-                Some(wait) if authorizations.iter().any(is_open) => self.clock().sleep(wait).await,
-                _ => {
-                    let failed = authorizations.iter().filter(|authorization| {
-                        !matches!(
-                            authorization.status,
-                            AuthorizationStatus::Pending | AuthorizationStatus::Valid
-                        )
-                    });
-                    return failed.map(|authorization| self.failure(authorization)).collect();
-                }
-            }
-        }
-    }
-
-    fn failure(&self, authorization: &Authorization) -> Failure {
-        let identifier = authorization.identifier.clone();
-        let problem: Option<Problem> = authorization.error().cloned();
-        self.progress.event(Event::Failed { identifier: identifier.clone(), problem: problem.clone() });
-        Failure { identifier, problem }
     }
 
     /// The chain that is preferred, or the CA's default where it has no such chain.
@@ -411,10 +219,6 @@ impl Issuance<'_> {
         let message = format!("the CA has no chain `{preference}`: its default chain is taken");
         self.progress.event(Event::Warning { message });
         issued.chain
-    }
-
-    fn reused(&self, identifier: &gatecert_acme::Identifier) {
-        self.progress.event(Event::AuthorizationReused { identifier: identifier.clone() });
     }
 
     fn retrying(&self, why: impl ToString) {

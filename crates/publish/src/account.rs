@@ -4,12 +4,12 @@ use crate::disk::{self, PRIVATE_DIRECTORY, PRIVATE_FILE};
 use crate::error::StoreError;
 use crate::name::{ACCOUNTS, NameError, file_name};
 use crate::reader::StoreReader;
+use crate::secret::Secret;
 use crate::store::FileStore;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use url::Url;
-use zeroize::Zeroizing;
 
 const ACCOUNT: &str = "account.json";
 const PREVIOUS: &str = "account.json.bak";
@@ -72,8 +72,8 @@ impl StoreReader {
     ///
     /// # Errors
     /// When it does not read.
-    pub fn load_account(&self, slug: &AccountSlug) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        Ok(disk::read(&self.account(slug).join(ACCOUNT))?.map(Zeroizing::new))
+    pub fn load_account(&self, slug: &AccountSlug) -> Result<Option<Secret>, StoreError> {
+        Ok(disk::read(&self.account(slug).join(ACCOUNT))?.map(Secret::from))
     }
 
     /// The account that the last [`FileStore::save_account`] replaced: with the old key, after a key rollover whose
@@ -81,11 +81,8 @@ impl StoreReader {
     ///
     /// # Errors
     /// When it does not read.
-    pub fn load_previous_account(
-        &self,
-        slug: &AccountSlug,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        Ok(disk::read(&self.account(slug).join(PREVIOUS))?.map(Zeroizing::new))
+    pub fn load_previous_account(&self, slug: &AccountSlug) -> Result<Option<Secret>, StoreError> {
+        Ok(disk::read(&self.account(slug).join(PREVIOUS))?.map(Secret::from))
     }
 
     fn account(&self, slug: &AccountSlug) -> PathBuf {
@@ -105,7 +102,7 @@ impl FileStore {
         self.disk().ensure_directory(&self.directory().join(ACCOUNTS), PRIVATE_DIRECTORY)?;
         self.disk().ensure_directory(&directory, PRIVATE_DIRECTORY)?;
         match self.load_account(slug)? {
-            Some(same) if same.as_slice() == account => return Ok(()),
+            Some(same) if *same == *account => return Ok(()),
             Some(old) => self.disk().replace_file(&directory.join(PREVIOUS), &old, PRIVATE_FILE)?,
             None => {}
         }

@@ -4,17 +4,17 @@ use crate::disk::{self, PRIVATE_FILE};
 use crate::error::StoreError;
 use crate::name::CertificateName;
 use crate::reader::StoreReader;
+use crate::secret::Secret;
 use crate::store::FileStore;
 use std::path::PathBuf;
-use zeroize::Zeroizing;
 
 impl StoreReader {
     /// The journal of a certificate, as it was saved; none when no issuance is under way.
     ///
     /// # Errors
     /// When it does not read.
-    pub fn load_journal(&self, name: &CertificateName) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        Ok(disk::read(&self.journal(name))?.map(Zeroizing::new))
+    pub fn load_journal(&self, name: &CertificateName) -> Result<Option<Secret>, StoreError> {
+        Ok(disk::read(&self.journal(name))?.map(Secret::from))
     }
 
     fn journal(&self, name: &CertificateName) -> PathBuf {

@@ -68,6 +68,7 @@ mod publication;
 mod reader;
 mod record;
 mod sds;
+mod secret;
 mod store;
 
 pub use account::AccountSlug;
@@ -81,4 +82,5 @@ pub use name::{CertificateName, NameError};
 pub use publication::Published;
 pub use reader::{Listed, StoreReader};
 pub use record::{Failures, Http01, Record, RenewalOptions, RenewalWindow};
+pub use secret::Secret;
 pub use store::FileStore;

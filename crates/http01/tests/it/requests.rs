@@ -123,3 +123,14 @@ async fn what_is_not_http_is_a_bad_request() {
     }
     assert_eq!(fixture.responder.counts().total(), 0);
 }
+
+#[tokio::test]
+async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
+    let fixture = Fixture::start();
+    let mut connection = fixture.connect().await;
+    let (begun, rest) = ("GET / HTTP/1.1\r\nX", ": y\r\n\r\n");
+    connection.send(request() + begun).await;
+    assert_eq!(connection.response().await.body, key_authorization());
+    connection.send(rest).await;
+    assert_eq!(connection.response().await.status, 404);
+}

@@ -51,18 +51,18 @@ pub enum ObtainError {
     Journal(#[source] JournalError),
     /// The order of an earlier attempt can not be read now.
     #[error("an earlier attempt can not be gone on with")]
-    Resume(#[source] OrderError),
+    Resume(#[source] Box<OrderError>),
     /// The CA makes no order.
     #[error("nothing was ordered")]
     Order {
         /// Why.
-        source: OrderError,
+        source: Box<OrderError>,
         /// Whether addresses were ordered without a profile.
         is_missing_profile: bool,
     },
     /// The authorizations can not be read.
     #[error(transparent)]
-    Authorizations(OrderError),
+    Authorizations(Box<OrderError>),
     /// The CA offers no HTTP-01 for a name.
     #[error("the CA does not validate {identifier} over HTTP; it offers {}", .offered.join(", "))]
     NoHttp01 {
@@ -83,7 +83,7 @@ pub enum ObtainError {
         /// The name.
         identifier: Identifier,
         /// Why.
-        source: AuthorizationError,
+        source: Box<AuthorizationError>,
     },
     /// The CA has not found the answers for some names, or refuses them.
     #[error("validation failed: {}", list(.failures))]
@@ -99,16 +99,16 @@ pub enum ObtainError {
     },
     /// The validation has not come to an end.
     #[error(transparent)]
-    Wait(OrderError),
+    Wait(Box<OrderError>),
     /// The CA does not take the CSR.
     #[error(transparent)]
-    Finalize(OrderError),
+    Finalize(Box<OrderError>),
     /// The CA does not issue the certificate after all.
     #[error(transparent)]
-    Issue(OrderError),
+    Issue(Box<OrderError>),
     /// The certificate can not be downloaded.
     #[error(transparent)]
-    Download(OrderError),
+    Download(Box<OrderError>),
     /// The certificate is not what was asked for. It is not given out.
     #[error("the CA's certificate can not be served")]
     Verify(#[source] VerifyError),
@@ -287,7 +287,7 @@ fn is_end_of_order(error: &OrderError) -> bool {
 }
 
 /// Whether the CA has refused for good: repeating the same request gives the same answer.
-pub(super) fn is_refusal(error: &RequestError) -> bool {
+fn is_refusal(error: &RequestError) -> bool {
     let passes = [ProblemKind::RateLimited, ProblemKind::BadNonce, ProblemKind::OrderNotReady];
     let is_client_error =
         error.status().is_some_and(|status| status.is_client_error() && status.as_u16() != 429);

@@ -149,8 +149,8 @@ async fn an_order_that_is_stuck_is_left_and_resumed() {
     }));
     let request = Request::new(names(&["a.test"]));
     let error = environment.obtain(&request).await.unwrap_err();
-    let ObtainError::Issue(OrderError::TimedOut { status, .. }) = &error else { panic!("{error:?}") };
-    assert_eq!(*status, OrderStatus::Processing);
+    let ObtainError::Issue(source) = &error else { panic!("{error:?}") };
+    assert!(matches!(**source, OrderError::TimedOut { status: OrderStatus::Processing, .. }), "{error:?}");
     let log = environment.wire.take();
     assert!(count(&log, "my-order") < 160, "{} looks", count(&log, "my-order"));
     assert!(environment.journal.entry().is_some());
@@ -218,4 +218,46 @@ async fn a_certificate_that_is_not_as_ordered_is_not_given_out() {
     assert!(matches!(error, ObtainError::Verify(VerifyError::OtherKey { .. })), "{error:?}");
     assert_eq!(error.retry(), Retry::No);
     assert_eq!(environment.journal.entry(), None);
+}
+
+#[tokio::test]
+async fn a_challenge_that_the_ca_does_not_take() {
+    let environment = Environment::start().await;
+    let request = Request::new(names(&["a.test", "b.test", "c.test"]));
+    environment
+        .wire
+        .block(Some(Box::new(|kind, n| (kind == "chalZ" && n == 1).then_some((403, "unauthorized")))));
+    let error = environment.obtain(&request).await.unwrap_err();
+    assert!(matches!(error, ObtainError::Respond { .. }), "{error:?}");
+    assert_eq!(error.identifiers().len(), 1);
+    assert_eq!(count(&environment.wire.take(), "finalize-order"), 0);
+
+    environment.wire.block(None);
+    environment.obtain(&request).await.unwrap();
+    let log = environment.wire.take();
+    assert_eq!(
+        (count(&log, "order-plz"), count(&log, "chalZ")),
+        (0, 1),
+        "the others were validated: {log:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_challenge_that_was_begun_before_is_as_good() {
+    let environment = Environment::start().await;
+    environment.tamper(Box::new(|kind, n, response| {
+        if kind == "chalZ" && n == 0 {
+            refuse(response, 400, "malformed");
+        }
+        Ok(())
+    }));
+    environment.obtain(&Request::new(names(&["a.test", "b.test"]))).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_issuance_can_be_a_task() {
+    let environment = std::sync::Arc::new(Environment::start().await);
+    let task =
+        tokio::spawn(async move { environment.obtain(&Request::new(names(&["a.test", "b.test"]))).await });
+    task.await.unwrap().unwrap();
 }

@@ -169,3 +169,18 @@ async fn a_ca_that_is_down_keeps_the_order() {
     environment.wire.tamper(None);
     assert_eq!(environment.obtain(&request).await.unwrap().order_url, entry.order_url);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_no_order_is_not_in_the_way() {
+    let environment = Environment::start().await;
+    let request = Request::new(names(&["a.test"]));
+    begun(&environment, &request).await;
+    environment.tamper(Box::new(|kind, n, response| {
+        if kind == "my-order" && n == 0 {
+            *response.body_mut() = "<html>".into();
+        }
+        Ok(())
+    }));
+    environment.obtain(&request).await.unwrap();
+    assert_eq!(count(&environment.wire.take(), "order-plz"), 1);
+}

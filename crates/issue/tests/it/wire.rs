@@ -12,8 +12,12 @@ use std::sync::{Arc, Mutex};
 pub type Tamper =
     Box<dyn Fn(&str, usize, &mut http::Response<Bytes>) -> Result<(), TransportError> + Send + Sync>;
 
+/// Whether the n-th (from 0) request of a kind does not reach the CA, and what is answered in its place.
+pub type Block = Box<dyn Fn(&str, usize) -> Option<(u16, &'static str)> + Send + Sync>;
+
 pub struct Wire {
     inner: Arc<dyn Transport>,
+    block: Mutex<Option<Block>>,
     /// The kinds of the requests that reached the CA.
     log: Mutex<Vec<String>>,
     tamper: Mutex<Option<Tamper>>,
@@ -28,11 +32,21 @@ impl fmt::Debug for Wire {
 
 impl Wire {
     pub fn new(inner: Arc<dyn Transport>) -> Self {
-        Self { inner, log: Mutex::default(), tamper: Mutex::default(), cut: Mutex::default() }
+        Self {
+            inner,
+            block: Mutex::default(),
+            log: Mutex::default(),
+            tamper: Mutex::default(),
+            cut: Mutex::default(),
+        }
     }
 
     pub fn tamper(&self, tamper: Option<Tamper>) {
         *self.tamper.lock().unwrap() = tamper;
+    }
+
+    pub fn block(&self, block: Option<Block>) {
+        *self.block.lock().unwrap() = block;
     }
 
     pub fn cut(&self, cut: Option<Arc<Cut>>) {
@@ -64,6 +78,12 @@ impl Transport for Wire {
         let kind = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
         self.point().await;
         let n = self.remember(&kind);
+        let blocked = self.block.lock().unwrap().as_ref().and_then(|block| block(&kind, n));
+        if let Some((status, problem)) = blocked {
+            let mut response = http::Response::default();
+            refuse(&mut response, status, problem);
+            return Ok(response);
+        }
         let mut response = self.inner.send(request).await?;
         self.point().await;
         match &*self.tamper.lock().unwrap() {

@@ -19,7 +19,7 @@ fn accounts_are_saved_listed_and_removed() {
 
     let reader = FileStore::open_read_only(scratch.path()).unwrap();
     assert_eq!(reader.accounts().unwrap(), [slug("a"), slug("b")]);
-    assert_eq!(reader.load_account(&slug("b")).unwrap().unwrap().as_slice(), b"of b");
+    assert_eq!(reader.load_account(&slug("b")).unwrap().unwrap().to_vec(), b"of b");
     assert!(store.remove_account(&slug("b")).unwrap());
     assert!(!store.remove_account(&slug("b")).unwrap());
     assert_eq!(reader.accounts().unwrap(), [slug("a")]);
@@ -37,6 +37,6 @@ fn the_account_before_is_kept() {
     let before = inode();
     store.save_account(&account, b"two").unwrap();
     assert_eq!(inode(), before, "the same account is not written again");
-    assert_eq!(store.load_account(&account).unwrap().unwrap().as_slice(), b"two");
-    assert_eq!(store.load_previous_account(&account).unwrap().unwrap().as_slice(), b"one");
+    assert_eq!(store.load_account(&account).unwrap().unwrap().to_vec(), b"two");
+    assert_eq!(store.load_previous_account(&account).unwrap().unwrap().to_vec(), b"one");
 }

@@ -159,12 +159,7 @@ fn a_stopped_save_of_a_journal_leaves_the_old_one_or_the_new_one() {
             let store = FileStore::open(&outcome.directory).unwrap();
             let renamed = outcome.done.iter().any(|(action, _)| *action == Action::Rename);
             let expected: &[u8] = if renamed { b"new" } else { b"old" };
-            assert_eq!(
-                store.load_journal(&name()).unwrap().unwrap().as_slice(),
-                expected,
-                "{}",
-                outcome.place
-            );
+            assert_eq!(store.load_journal(&name()).unwrap().unwrap().to_vec(), expected, "{}", outcome.place);
             store.save_journal(&name(), b"next").unwrap();
             assert_eq!(tree(&outcome.directory.join(NAME)), ["journal.json"], "{}", outcome.place);
         },
@@ -196,14 +191,14 @@ fn a_stopped_save_of_an_account_never_loses_a_key() {
             let store = FileStore::open(&outcome.directory).unwrap();
             let now = store.load_account(&slug).unwrap().unwrap();
             let before = store.load_previous_account(&slug).unwrap();
-            match now.as_slice() {
+            match &*now {
                 b"first" => assert!(outcome.result.is_err(), "{}", outcome.place),
-                b"second" => assert_eq!(before.unwrap().as_slice(), b"first", "{}", outcome.place),
+                b"second" => assert_eq!(before.unwrap().to_vec(), b"first", "{}", outcome.place),
                 other => panic!("{}: {other:?}", outcome.place),
             }
             store.save_account(&slug, b"second").unwrap();
             store.save_account(&slug, b"third").unwrap();
-            assert_eq!(store.load_previous_account(&slug).unwrap().unwrap().as_slice(), b"second");
+            assert_eq!(store.load_previous_account(&slug).unwrap().unwrap().to_vec(), b"second");
             let left = tree(&outcome.directory.join("accounts"));
             assert_eq!(left, ["ca.example/account.json", "ca.example/account.json.bak"], "{}", outcome.place);
         },

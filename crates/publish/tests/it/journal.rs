@@ -11,7 +11,7 @@ fn a_journal_is_saved_replaced_and_cleared() {
     assert!(!store.clear_journal(&name()).unwrap());
     for journal in [&b"{\"order\":1}"[..], b"", &[0xff; 100_000]] {
         store.save_journal(&name(), journal).unwrap();
-        assert_eq!(store.load_journal(&name()).unwrap().unwrap().as_slice(), journal);
+        assert_eq!(store.load_journal(&name()).unwrap().unwrap().to_vec(), journal);
     }
     assert!(store.clear_journal(&name()).unwrap());
     assert_eq!(store.load_journal(&name()).unwrap(), None);
@@ -26,7 +26,7 @@ fn a_journal_and_a_certificate_do_not_touch_each_other() {
     assert!(store.names().unwrap().is_empty());
 
     store.publish(&certificate(1)).unwrap();
-    assert_eq!(store.load_journal(&name()).unwrap().unwrap().as_slice(), b"pending");
+    assert_eq!(store.load_journal(&name()).unwrap().unwrap().to_vec(), b"pending");
     store.clear_journal(&name()).unwrap();
     assert_eq!(store.load(&name()).unwrap(), Some(certificate(1)));
 

@@ -26,14 +26,14 @@ fn a_reader_never_sees_a_mixed_pair() {
     store.publish(&certificate(1)).unwrap();
     let (ended, by_link, by_load) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let by_hand = scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
                 if read_once(&scratch.path().join(NAME)).is_some() {
                     by_link.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
-        scope.spawn(|| {
+        let by_store = scope.spawn(|| {
             let reader = FileStore::open_read_only(scratch.path()).unwrap();
             let mut last = 0;
             while !ended.load(Ordering::Relaxed) {
@@ -48,7 +48,8 @@ fn a_reader_never_sees_a_mixed_pair() {
         let ending = EndOnDrop(&ended);
         let mut number = 1;
         let few = |reads: &AtomicUsize| reads.load(Ordering::Relaxed) < READS;
-        while number <= ROTATIONS || few(&by_link) || few(&by_load) {
+        let failed = || by_hand.is_finished() || by_store.is_finished();
+        while (number <= ROTATIONS || few(&by_link) || few(&by_load)) && !failed() {
             number += 1;
             store.publish(&certificate(number)).unwrap();
         }

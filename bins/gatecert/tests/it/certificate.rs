@@ -1,0 +1,220 @@
+//! Lives of certificates.
+
+use crate::setting::{Setting, finish, mode};
+use gatecert_testkit::Pebble;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+#[tokio::test]
+async fn issued_once_shown_and_listed() {
+    let setting = Setting::new(Pebble::builder().strict(true)).await;
+    let issued = setting.issue(&["-d", "www.example.test,example.test", "-o", "json"]).expect(0);
+    assert!(issued.err.contains("example.test: validated"), "{}", issued.err);
+    let value = issued.json();
+    assert_eq!(value["status"], "issued");
+    assert_eq!(value["identifiers"], json!(["www.example.test", "example.test"]));
+    assert!(value["renewalWindow"]["selected"].is_string(), "the CA was asked at once: {value}");
+
+    let at = |name: &str| setting.out().join("www.example.test").join(name);
+    assert_eq!(mode(&at("tls.key")), 0o600);
+    assert!(std::fs::read_to_string(at("tls.crt")).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(at("sds.yaml").is_file() && !at("journal.json").exists());
+
+    let again = setting.issue(&["-d", "www.example.test", "-d", "example.test", "-o", "json"]).expect(0).json();
+    assert_eq!((&again["status"], &again["serial"]), (&json!("up-to-date"), &value["serial"]));
+    let text = setting.issue(&["-d", "www.example.test", "-d", "example.test"]).expect(0).out;
+    assert!(text.contains("nothing to do"), "{text}");
+
+    let forced = setting.issue(&["-d", "www.example.test,example.test", "--force", "-o", "json"]).expect(0).json();
+    assert_ne!(forced["serial"], value["serial"]);
+
+    let listed = setting.run(&["list", "-o", "json"]).expect(0).json();
+    assert_eq!(listed["certificates"][0]["serial"], forced["serial"]);
+    let table = setting.run(&["list"]).expect(0).out;
+    assert!(table.contains("www.example.test") && table.contains("valid 8"), "{table}");
+    let shown = setting.run(&["show", "www.example.test"]).expect(0).out;
+    assert!(shown.contains(forced["serial"].as_str().unwrap()), "{shown}");
+    let unknown = setting.run(&["show", "other.test"]).expect(2).err;
+    assert!(unknown.contains("hint: there are www.example.test"), "{unknown}");
+}
+
+#[tokio::test]
+async fn other_names_or_keys_are_reissued() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    let more = setting.issue(&["-d", "a.test,b.test", "-o", "json"]).expect(0).json();
+    assert_eq!(more["reason"], "the names changed: added b.test");
+    let rsa = setting.issue(&["-d", "a.test,b.test", "--key-type", "rsa-2048", "-o", "json"]).expect(0).json();
+    assert_eq!(rsa["keyType"], "rsa-2048");
+}
+
+#[tokio::test]
+async fn a_hundred_names_and_addresses() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let names: Vec<String> = (0..99).map(|n| format!("n{n}.test")).collect();
+    let value = setting.issue(&["-d", &names.join(","), "--ip", "127.0.0.1", "-o", "json", "-q"]).expect(0).json();
+    assert_eq!(value["identifiers"].as_array().unwrap().len(), 100);
+    assert_eq!(value["name"], "n0.test");
+}
+
+#[tokio::test]
+async fn renewed_when_the_ca_says_so() {
+    let setting = Setting::new(Pebble::builder()).await;
+    assert_eq!(setting.run(&["renew"]).code, 1, "there is no directory yet");
+    let first = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0).json();
+    let nothing = setting.run(&["renew", "-o", "json"]).expect(0).json();
+    assert_eq!(nothing["certificates"][0]["status"], "up-to-date");
+
+    let pem = std::fs::read_to_string(setting.out().join("a.test/tls.crt")).unwrap();
+    let window = r#"{"suggestedWindow":{"start":"2020-01-01T00:00:00Z","end":"2020-01-02T00:00:00Z"}}"#;
+    setting.pebble.set_renewal_info(&pem, window).await.unwrap();
+    // As if it had been issued, and asked about, weeks ago.
+    setting.change_record("a.test", |record| {
+        record["issued_at"] = json!("2020-01-01T00:00:00Z");
+        record["ari"]["ask_again_at"] = json!("2020-01-01T00:00:00Z");
+    });
+    let foreseen = setting.run(&["renew", "--dry-run", "-o", "json"]).expect(0).json();
+    assert_eq!(foreseen["certificates"][0]["status"], "up-to-date", "a dry run asks nobody");
+    let renewed = setting.run(&["renew", "-o", "json"]).expect(0).json();
+    assert_eq!(renewed["certificates"][0]["status"], "renewed", "{renewed}");
+    assert_ne!(setting.record("a.test")["serial"], first["serial"]);
+    let done = setting.run(&["renew", "-o", "json"]).expect(0).json();
+    assert_eq!(done["certificates"][0]["status"], "up-to-date");
+}
+
+#[tokio::test]
+async fn a_failed_renewal_keeps_the_old_pair_and_waits() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    let good = setting.issue(&["-d", "b.test", "-o", "json"]).expect(0).json();
+    for name in ["a.test", "b.test"] {
+        setting.change_record(name, |record| {
+            record["issued_at"] = json!("2020-01-01T00:00:00Z");
+            record["profile"] = json!("default");
+        });
+    }
+    // The record asks for what the certificate is not: a reason to issue. For `a.test` nobody answers the CA.
+    let elsewhere = format!("127.0.0.1:{}", gatecert_testkit::free_port());
+    setting.change_record("a.test", |record| {
+        record["renewal"]["http01"]["listen"] = json!(elsewhere);
+        record["key_type"] = json!("ecdsa-p384");
+    });
+    setting.change_record("b.test", |record| record["key_type"] = json!("ecdsa-p384"));
+    let old = std::fs::read(setting.out().join("a.test/tls.crt")).unwrap();
+
+    let run = setting.run(&["renew", "-o", "json"]).expect(3);
+    assert!(run.err.contains("error: a.test: validation failed"), "{}", run.err);
+    let statuses: Vec<Value> =
+        run.json()["certificates"].as_array().unwrap().iter().map(|outcome| outcome["status"].clone()).collect();
+    assert_eq!(statuses, ["failed", "renewed"]);
+    assert_eq!(std::fs::read(setting.out().join("a.test/tls.crt")).unwrap(), old);
+    assert_ne!(setting.record("b.test")["serial"], good["serial"]);
+
+    let waiting = setting.run(&["renew", "a.test", "-o", "json"]).expect(0).json();
+    assert_eq!(waiting["certificates"][0]["status"], "waiting", "{waiting}");
+    assert_eq!(setting.record("a.test")["failures"]["count"], 1);
+}
+
+#[tokio::test]
+async fn a_name_that_fails_is_named_and_the_others_are_kept() {
+    let setting = Setting::new(Pebble::builder().authz_reuse(100)).await;
+    setting.pebble.challtestsrv().set_servfail("bad.test").await.unwrap();
+    let failed = setting.issue(&["-d", "good.test,bad.test,fine.test", "-o", "json"]).expect(1);
+    let error = &failed.json()["error"];
+    assert_eq!(error["names"], json!(["bad.test"]));
+    assert!(error["message"].as_str().unwrap().contains("bad.test"), "{error}");
+    assert!(failed.err.contains("hint: "), "{}", failed.err);
+    assert!(!setting.out().join("good.test/tls.crt").exists());
+
+    let second = setting.issue(&["-d", "good.test,fine.test"]).expect(0);
+    assert!(second.err.contains("still validated"), "{}", second.err);
+}
+
+#[tokio::test]
+async fn revoked_by_account_and_by_its_own_key() {
+    let setting = Setting::new(Pebble::builder()).await;
+    for (name, more) in [("a.test", &[][..]), ("b.test", &["--with-certificate-key"][..])] {
+        let issued = setting.issue(&["-d", name, "-o", "json"]).expect(0).json();
+        let serial = issued["serial"].as_str().unwrap();
+        setting.run(&[&["revoke", name, "--reason", "keyCompromise"], more].concat()).expect(0);
+        let status = setting.pebble.cert_status(serial).await.unwrap();
+        assert!(status.contains("Revoked"), "{status}");
+        let again = setting.run(&[&["revoke", name], more].concat()).expect(0).out;
+        assert!(again.starts_with("already revoked"), "{again}");
+        assert!(setting.run(&["list"]).expect(0).out.contains("revoked"));
+        let renewal = setting.run(&["renew", name, "-o", "json"]).expect(0).json();
+        assert_eq!(renewal["certificates"][0]["status"], "revoked");
+        let new = setting.issue(&["-d", name, "-o", "json"]).expect(0).json();
+        assert_eq!(new["status"], "issued", "a revoked certificate is replaced");
+    }
+}
+
+#[tokio::test]
+async fn through_a_webroot() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let webroot = setting.path("webroot");
+    std::fs::create_dir(&webroot).unwrap();
+    let listener = TcpListener::bind(setting.listen()).unwrap();
+    let root = webroot.clone();
+    std::thread::spawn(move || {
+        // As little of a web server as serves files.
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            let path = request.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
+            let body = std::fs::read(root.join(path)).unwrap_or_default();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).unwrap();
+            stream.write_all(&body).unwrap();
+        }
+    });
+    let webroot_text = webroot.display().to_string();
+    let run = finish(&mut setting.at_ca(&["issue", "-d", "a.test,b.test", "--webroot", &webroot_text, "-o", "json"])).expect(0);
+    assert_eq!(run.json()["status"], "issued");
+    assert_eq!(std::fs::read_dir(&webroot).unwrap().count(), 0, "what was made is gone");
+    assert_eq!(setting.record("a.test")["renewal"]["http01"]["webroot"], json!(webroot_text));
+}
+
+#[tokio::test]
+async fn interrupted_it_goes_on_with_the_same_order() {
+    let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
+    let arguments = ["issue", "-d", "a.test", "--http01-listen", &setting.listen()];
+    let mut child = setting.at_ca(&arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains(": validating") {
+        assert_ne!(lines.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    lines.read_to_string(&mut seen).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{seen}");
+    assert!(seen.contains("hint: nothing is lost"), "{seen}");
+    let journal = setting.out().join("a.test/journal.json");
+    assert_eq!(mode(&journal), 0o600);
+    let journal: Value = serde_json::from_slice(&std::fs::read(journal).unwrap()).unwrap();
+
+    let resumed = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0);
+    assert!(resumed.err.contains("going on with"), "{}", resumed.err);
+    assert_eq!(resumed.json()["order"], journal["order_url"]);
+}
+
+#[tokio::test]
+async fn killed_it_goes_on_with_the_same_order_too() {
+    let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
+    let arguments = ["issue", "-d", "a.test", "--http01-listen", &setting.listen()];
+    let mut child = setting.at_ca(&arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains(": validating") {
+        assert_ne!(lines.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0);
+    assert!(resumed.err.contains("going on with"), "{}", resumed.err);
+    let orders = setting.pebble.log().matches("Added order").count();
+    assert!(orders <= 1, "{}", setting.pebble.log());
+}

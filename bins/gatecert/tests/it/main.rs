@@ -1,0 +1,8 @@
+//! The program itself: its texts, bad input, and whole lives of certificates at the real Pebble.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod account;
+mod certificate;
+mod refusals;
+mod setting;
+mod texts;

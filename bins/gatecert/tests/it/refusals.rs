@@ -1,0 +1,90 @@
+//! What goes wrong says so, and leaves nothing half done. What needs no server is among the pinned texts.
+
+use crate::setting::{Setting, finish, gatecert};
+use gatecert_testkit::Pebble;
+use std::net::TcpListener;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+#[tokio::test]
+async fn a_port_in_use_orders_nothing() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let _taken = TcpListener::bind(setting.listen()).unwrap();
+    let run = setting.issue(&["-d", "a.test"]).expect(1);
+    assert!(run.err.contains("--webroot") && run.err.contains(&std::process::id().to_string()), "{}", run.err);
+    assert!(!setting.out().join("accounts").exists(), "no account was made");
+}
+
+#[tokio::test]
+async fn an_unknown_profile_lists_those_that_there_are() {
+    let setting = Setting::new(Pebble::builder().profiles(&[("classic", "c", 7_776_000), ("shortlived", "s", 518_400)])).await;
+    let run = setting.issue(&["-d", "a.test", "--profile", "eternal"]).expect(2);
+    assert!(run.err.contains("classic, shortlived"), "{}", run.err);
+    setting.issue(&["-d", "a.test", "--profile", "shortlived"]).expect(0);
+}
+
+#[tokio::test]
+async fn a_ca_that_is_not_trusted_names_the_option() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let server = setting.pebble.directory_url().to_string();
+    let run = finish(&mut setting.command(&["issue", "-d", "a.test", "--server", &server, "--http01-listen", &setting.listen()]));
+    let run = run.expect(1);
+    assert!(run.err.contains("not trusted") && run.err.contains("--ca-file"), "{}", run.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_answers_html() {
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_raw("<html>welcome</html>", "text/html");
+    Mock::given(any()).respond_with(page).mount(&server).await;
+    let out = tempfile::TempDir::new().unwrap();
+    let mut command = gatecert(&["issue", "-d", "a.test", "--server", &server.uri(), "--http01-listen", "127.0.0.1:0"]);
+    let run = tokio::task::spawn_blocking(move || {
+        let run = finish(command.arg("--out").arg(out.path()));
+        (run, out)
+    });
+    let (run, out) = run.await.unwrap();
+    let run = run.expect(1);
+    assert!(run.err.contains("text/html") && run.err.contains("hint: is this the URL of an ACME directory"), "{}", run.err);
+    assert!(!run.err.contains("welcome"), "{}", run.err);
+    assert!(!out.path().join("a.test/tls.crt").exists());
+}
+
+#[tokio::test]
+async fn a_damaged_store_loses_nothing() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    setting.issue(&["-d", "b.test"]).expect(0);
+    let key = std::fs::read(setting.out().join("a.test/tls.key")).unwrap();
+    std::fs::write(setting.out().join("a.test/cert.json"), "{\"version\":1").unwrap();
+    let listed = setting.run(&["list"]).expect(3).out;
+    assert!(listed.contains("damaged") && listed.contains("b.test"), "{listed}");
+    assert!(setting.run(&["show", "a.test"]).expect(1).err.contains("cert.json"));
+    let renewed = setting.run(&["renew"]).expect(3);
+    assert!(renewed.err.contains("error: a.test"), "{}", renewed.err);
+    assert_eq!(std::fs::read(setting.out().join("a.test/tls.key")).unwrap(), key);
+    // Asked for by name it is made anew.
+    let repaired = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0).json();
+    assert!(repaired["reason"].as_str().unwrap().contains("can not be used"), "{repaired}");
+}
+
+#[tokio::test]
+async fn a_second_writer_is_refused() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let _first = gatecert_publish::FileStore::open(setting.out()).unwrap();
+    let run = setting.issue(&["-d", "a.test"]).expect(1);
+    assert!(run.err.contains(&std::process::id().to_string()), "{}", run.err);
+}
+
+#[tokio::test]
+async fn no_secret_is_logged() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let run = setting.issue(&["-d", "a.test", "-vv"]).expect(0);
+    let secrets = [setting.out().join("a.test/tls.key")];
+    assert!(run.err.contains("gatecert_acme"), "there is a log: {}", run.err);
+    for secret in secrets {
+        let pem = std::fs::read_to_string(secret).unwrap();
+        let line = pem.lines().nth(1).unwrap();
+        assert!(!run.err.contains(line) && !run.out.contains(line));
+    }
+}
