@@ -81,15 +81,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Vec::new();
     for &names in &arguments.names {
-        let peers: Vec<Peer> =
-            Peer::ALL.into_iter().filter(|peer| *peer != Peer::Lego || names <= arguments.lego_most).collect();
+        let peers: Vec<Peer> = Peer::ALL
+            .into_iter()
+            .filter(|peer| *peer != Peer::Lego || names <= arguments.lego_most)
+            .collect();
         let mut figures = vec![Vec::new(); peers.len()];
         for round in 0..arguments.runs {
             for (peer, figures) in peers.iter().zip(&mut figures) {
                 figures.push(runtime.block_on(measure(*peer, &programs, names, round))?);
             }
         }
-        let medians: Vec<(Peer, Figures)> = peers.into_iter().zip(figures.iter().map(|runs| median(runs))).collect();
+        let medians: Vec<(Peer, Figures)> =
+            peers.into_iter().zip(figures.iter().map(|runs| median(runs))).collect();
         if arguments.output == "text" {
             print_table(names, &medians);
         }
@@ -114,7 +117,9 @@ async fn measure(peer: Peer, programs: &Programs, names: usize, round: usize) ->
     // Peers trust the CA by these.
     command.env("LEGO_CA_CERTIFICATES", &ca_file).env("REQUESTS_CA_BUNDLE", &ca_file);
     command.args(command_line(peer, programs, &pebble, folder.path(), &names));
-    let output = tokio::task::spawn_blocking(move || command.output()).await?.context("python3 is needed to measure")?;
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await?
+        .context("python3 is needed to measure")?;
     let figures: Vec<f64> = serde_json::from_slice(&output.stdout).context("no figures came")?;
     match figures[..] {
         [0.0, wall, cpu, memory] => Ok(Figures { wall, cpu, memory }),
@@ -122,7 +127,13 @@ async fn measure(peer: Peer, programs: &Programs, names: usize, round: usize) ->
     }
 }
 
-fn command_line(peer: Peer, programs: &Programs, pebble: &Pebble, folder: &Path, names: &[String]) -> Vec<String> {
+fn command_line(
+    peer: Peer,
+    programs: &Programs,
+    pebble: &Pebble,
+    folder: &Path,
+    names: &[String],
+) -> Vec<String> {
     let directory = pebble.directory_url().to_string();
     let port = pebble.http_port();
     let at = |name: &str| folder.join(name).display().to_string();
@@ -130,19 +141,58 @@ fn command_line(peer: Peer, programs: &Programs, pebble: &Pebble, folder: &Path,
     let (program, mut line) = match peer {
         Peer::Gatecert => (
             &programs.gatecert,
-            text(&["issue", "--server", &directory, "--ca-file", &at("ca.pem"), "--out", &at("out"),
-                "--http01-listen", &format!("127.0.0.1:{port}")]),
+            text(&[
+                "issue",
+                "--server",
+                &directory,
+                "--ca-file",
+                &at("ca.pem"),
+                "--out",
+                &at("out"),
+                "--http01-listen",
+                &format!("127.0.0.1:{port}"),
+            ]),
         ),
         Peer::Lego => (
             &programs.lego,
-            text(&["--server", &directory, "--email", "bench@example.test", "--accept-tos", "--path", &at("out"),
-                "--key-type", "ec256", "--http", "--http.port", &format!("127.0.0.1:{port}")]),
+            text(&[
+                "--server",
+                &directory,
+                "--email",
+                "bench@example.test",
+                "--accept-tos",
+                "--path",
+                &at("out"),
+                "--key-type",
+                "ec256",
+                "--http",
+                "--http.port",
+                &format!("127.0.0.1:{port}"),
+            ]),
         ),
         Peer::Certbot => (
             &programs.certbot,
-            text(&["certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email", "--standalone",
-                "--http-01-port", &port.to_string(), "--http-01-address", "127.0.0.1", "--server", &directory,
-                "--key-type", "ecdsa", "--config-dir", &at("etc"), "--work-dir", &at("lib"), "--logs-dir", &at("log.d")]),
+            text(&[
+                "certonly",
+                "--non-interactive",
+                "--agree-tos",
+                "--register-unsafely-without-email",
+                "--standalone",
+                "--http-01-port",
+                &port.to_string(),
+                "--http-01-address",
+                "127.0.0.1",
+                "--server",
+                &directory,
+                "--key-type",
+                "ecdsa",
+                "--config-dir",
+                &at("etc"),
+                "--work-dir",
+                &at("lib"),
+                "--logs-dir",
+                &at("log.d"),
+            ]),
         ),
     };
     line.extend(names.iter().flat_map(|name| ["-d".to_owned(), name.clone()]));

@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// The help of every command, as the program prints it.
 fn cli_reference(program: &Path) -> Result<String> {
-    let mut text = String::from("# The commands of gatecert\n\nGenerated from the program by `cargo xtask codegen`.\n");
+    let mut text =
+        String::from("# The commands of gatecert\n\nGenerated from the program by `cargo xtask codegen`.\n");
     let mut commands = vec![Vec::new()];
     while let Some(command) = commands.pop() {
         let help = help(program, &command)?;

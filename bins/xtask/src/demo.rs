@@ -80,7 +80,11 @@ async fn plain_envoy(program: &Path, once: bool) -> Result<()> {
 
     if !once {
         step("all of this keeps running; try");
-        println!("curl --resolve {NAME}:{}:127.0.0.1 --insecure https://{NAME}:{}/", address.port(), address.port());
+        println!(
+            "curl --resolve {NAME}:{}:127.0.0.1 --insecure https://{NAME}:{}/",
+            address.port(),
+            address.port()
+        );
         println!("Ctrl-C ends it");
         std::future::pending::<()>().await;
     }
@@ -94,7 +98,15 @@ fn step(what: &str) {
 async fn issue(program: &Path, pebble: &Pebble, ca_file: &Path, out: &Path, more: &[&str]) -> Result<()> {
     let listen = format!("127.0.0.1:{}", pebble.http_port());
     let mut command = Command::new(program);
-    command.args(["issue", "-d", NAME, "--server", pebble.directory_url().as_str(), "--http01-listen", &listen]);
+    command.args([
+        "issue",
+        "-d",
+        NAME,
+        "--server",
+        pebble.directory_url().as_str(),
+        "--http01-listen",
+        &listen,
+    ]);
     command.arg("--ca-file").arg(ca_file).arg("--out").arg(out).args(more);
     let status = tokio::task::spawn_blocking(move || command.status()).await??;
     if !status.success() {
@@ -128,7 +140,8 @@ async fn renewed(address: SocketAddr, roots: &str, old: &str) -> Result<String> 
 }
 
 fn serial(der: &[u8]) -> Result<String> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(der).context("the served certificate can not be read")?;
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(der).context("the served certificate can not be read")?;
     Ok(certificate.raw_serial_as_string())
 }
 

@@ -13,7 +13,9 @@ pub(crate) fn run() -> Result<()> {
     cargo(&doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
     codegen::run(&codegen::Arguments::check())?;
     if Command::new("cargo-deny").arg("--version").output().is_err() {
-        println!("cargo-deny is not installed, so licences and bans are not checked (cargo install cargo-deny --locked)");
+        println!(
+            "cargo-deny is not installed, so licences and bans are not checked (cargo install cargo-deny --locked)"
+        );
         return Ok(());
     }
     cargo(&["deny", "check", "licenses", "bans", "sources"], &[])

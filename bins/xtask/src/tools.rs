@@ -59,7 +59,8 @@ fn find(name: &str) -> Result<Tool> {
 fn list() -> Result<()> {
     for tool in Tool::ALL {
         let place = tools::path(tool)?;
-        let place = place.map_or_else(|| format!("not there, takes {}", tool.takes()), |path| path.display().to_string());
+        let place = place
+            .map_or_else(|| format!("not there, takes {}", tool.takes()), |path| path.display().to_string());
         println!("{:20} {:36} {place}", tool.name(), tool.version());
     }
     Ok(())

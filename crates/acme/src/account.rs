@@ -103,7 +103,9 @@ impl fmt::Debug for AccountCredentials {
 #[non_exhaustive]
 pub enum AccountError {
     /// The CA wants an external account binding and none was given.
-    #[error("the CA asks for an external account binding (a key id and an HMAC key from your account with it)")]
+    #[error(
+        "the CA asks for an external account binding (a key id and an HMAC key from your account with it)"
+    )]
     ExternalAccountRequired,
     /// The account can not be made.
     #[error("the account can not be created")]
@@ -165,7 +167,11 @@ impl AccountError {
 impl Client {
     /// Makes an account with this key, or gives the one that the key already has (RFC 8555 §7.3). In the second case
     /// the CA leaves the contacts as they are.
-    pub async fn create_account(&self, new_account: &NewAccount, key: AccountKey) -> Result<Account, AccountError> {
+    pub async fn create_account(
+        &self,
+        new_account: &NewAccount,
+        key: AccountKey,
+    ) -> Result<Account, AccountError> {
         if self.directory().meta.external_account_required && new_account.external_account.is_none() {
             // The key may have its account already: that needs no second binding.
             return match self.find_account(key).await {
@@ -183,7 +189,11 @@ impl Client {
     /// [`AccountError::DoesNotExist`] where the CA has none.
     pub async fn find_account(&self, key: AccountKey) -> Result<Account, AccountError> {
         self.new_account(key, &json!({"onlyReturnExisting": true})).await.map_err(|error| {
-            if error.is(&ProblemKind::AccountDoesNotExist) { AccountError::DoesNotExist } else { AccountError::Find(error) }
+            if error.is(&ProblemKind::AccountDoesNotExist) {
+                AccountError::DoesNotExist
+            } else {
+                AccountError::Find(error)
+            }
         })
     }
 
@@ -208,7 +218,8 @@ impl Client {
             payload["contact"] = json!(new_account.contacts);
         }
         if let Some(external) = &new_account.external_account {
-            payload["externalAccountBinding"] = external.binding(key, self.directory().new_account.as_str())?;
+            payload["externalAccountBinding"] =
+                external.binding(key, self.directory().new_account.as_str())?;
         }
         Ok(payload)
     }
@@ -217,8 +228,8 @@ impl Client {
         let url = &self.directory().new_account;
         let reply = self.post((&key, KeyId::Jwk), url, payload.to_string().as_bytes(), Repeat::Safe).await?;
         let account_url = reply.location();
-        let account_url =
-            account_url.ok_or_else(|| RequestError::MissingHeader { url: url.clone(), header: "Location" })?;
+        let account_url = account_url
+            .ok_or_else(|| RequestError::MissingHeader { url: url.clone(), header: "Location" })?;
         Ok(Account::new(self.clone(), key, account_url))
     }
 }
@@ -261,14 +272,18 @@ impl Account {
     /// Replaces the contacts (RFC 8555 §7.3.2).
     pub async fn update_contacts(&self, contacts: &[Contact]) -> Result<AccountDetails, AccountError> {
         let payload = json!({ "contact": contacts }).to_string();
-        let reply = self.post(self.url(), payload.as_bytes(), Repeat::Safe).await.map_err(AccountError::Update)?;
+        let reply =
+            self.post(self.url(), payload.as_bytes(), Repeat::Safe).await.map_err(AccountError::Update)?;
         reply.json().map_err(AccountError::Update)
     }
 
     /// Deactivates the account for good (RFC 8555 §7.3.6). Its certificates stay valid.
     pub async fn deactivate(&self) -> Result<AccountDetails, AccountError> {
         let payload = json!({"status": "deactivated"}).to_string();
-        let reply = self.post(self.url(), payload.as_bytes(), Repeat::Safe).await.map_err(AccountError::Deactivate)?;
+        let reply = self
+            .post(self.url(), payload.as_bytes(), Repeat::Safe)
+            .await
+            .map_err(AccountError::Deactivate)?;
         reply.json().map_err(AccountError::Deactivate)
     }
 
@@ -281,7 +296,8 @@ impl Account {
         let url = self.client().directory().key_change.as_ref();
         let url = url.ok_or(AccountError::RollOver(RequestError::NotOffered { resource: "keyChange" }))?;
         let change = json!({"account": self.url().as_str(), "oldKey": self.key().jwk()}).to_string();
-        let inner = jws::sign(&new_key, KeyId::Jwk, None, url.as_str(), change.as_bytes()).map_err(AccountError::Key)?;
+        let inner = jws::sign(&new_key, KeyId::Jwk, None, url.as_str(), change.as_bytes())
+            .map_err(AccountError::Key)?;
         match self.post(url, inner.as_bytes(), Repeat::Once).await {
             Ok(_) => Ok(Self::new(self.client().clone(), new_key, self.url().clone())),
             Err(error) => self.after_failed_roll_over(new_key, error).await,
@@ -289,7 +305,11 @@ impl Account {
     }
 
     /// Where the answer was lost the CA may know the account by the new key already: ask it.
-    async fn after_failed_roll_over(&self, new_key: AccountKey, error: RequestError) -> Result<Self, AccountError> {
+    async fn after_failed_roll_over(
+        &self,
+        new_key: AccountKey,
+        error: RequestError,
+    ) -> Result<Self, AccountError> {
         if error.status() == Some(StatusCode::CONFLICT) {
             return Err(AccountError::KeyInUse);
         }
@@ -302,7 +322,12 @@ impl Account {
         Err(AccountError::RollOver(error))
     }
 
-    pub(crate) async fn post(&self, url: &Url, payload: &[u8], repeat: Repeat) -> Result<Reply, RequestError> {
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        payload: &[u8],
+        repeat: Repeat,
+    ) -> Result<Reply, RequestError> {
         self.client().post((self.key(), KeyId::Kid(self.url().as_str())), url, payload, repeat).await
     }
 

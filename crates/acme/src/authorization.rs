@@ -134,7 +134,9 @@ impl Authorization {
 
     /// The HTTP-01 challenge, where the CA offers one with a well-formed token.
     pub fn http01(&self) -> Option<&Challenge> {
-        self.challenges.iter().find(|challenge| challenge.kind == ChallengeKind::Http01 && challenge.token.is_some())
+        self.challenges
+            .iter()
+            .find(|challenge| challenge.kind == ChallengeKind::Http01 && challenge.token.is_some())
     }
 
     /// Why a challenge failed, where one did.
@@ -161,7 +163,9 @@ impl Authorization {
             identifier: wire.identifier,
             status: wire.status,
             expires: wire.expires.and_then(|expires| serde_json::from_value(expires).ok()),
-            challenges: challenges.filter_map(|challenge| Challenge::from_value(challenge, &reply.url)).collect(),
+            challenges: challenges
+                .filter_map(|challenge| Challenge::from_value(challenge, &reply.url))
+                .collect(),
             wildcard: wire.wildcard.unwrap_or(false),
         })
     }
@@ -195,7 +199,12 @@ impl Challenge {
         let wire: Wire = serde_json::from_value(value).ok()?;
         Some(Self {
             url: base.join(&wire.url).ok()?,
-            token: wire.token.as_ref().and_then(serde_json::Value::as_str).filter(|t| is_token(t)).map(str::to_owned),
+            token: wire
+                .token
+                .as_ref()
+                .and_then(serde_json::Value::as_str)
+                .filter(|t| is_token(t))
+                .map(str::to_owned),
             kind: ChallengeKind::parse(&wire.kind),
             status: wire.status,
             error: wire.error.and_then(|error| serde_json::from_value(error).ok()),

@@ -93,7 +93,9 @@ impl CertificateChain {
     }
 
     fn parsed(&self) -> impl Iterator<Item = X509Certificate<'_>> {
-        self.certificates.iter().filter_map(|der| parse_x509_certificate(der).ok().map(|(_, certificate)| certificate))
+        self.certificates
+            .iter()
+            .filter_map(|der| parse_x509_certificate(der).ok().map(|(_, certificate)| certificate))
     }
 }
 
@@ -119,9 +121,10 @@ impl ChainPreference {
             Self::IssuerName(name) => chain.parsed().last().is_some_and(|top| {
                 top.issuer().iter_common_name().any(|cn| cn.as_str().is_ok_and(|cn| cn == name))
             }),
-            Self::Fingerprint(wanted) => chain.certificates.iter().any(|der| {
-                ring::digest::digest(&ring::digest::SHA256, der).as_ref() == wanted
-            }),
+            Self::Fingerprint(wanted) => chain
+                .certificates
+                .iter()
+                .any(|der| ring::digest::digest(&ring::digest::SHA256, der).as_ref() == wanted),
         }
     }
 }

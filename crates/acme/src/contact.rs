@@ -64,7 +64,18 @@ mod tests {
     fn addresses() {
         assert_eq!(Contact::email("Admin+x@Example.COM").unwrap().as_str(), "mailto:Admin+x@example.com");
         assert_eq!(Contact::email("mailto:a@b.test").unwrap().to_string(), "a@b.test");
-        for bad in ["", "a", "@b.test", "a@", "a@b", "a@b.test,c@d.test", "a@b.test?subject=x", "a b@c.test", "a@*.test", "a%0a@b.test"] {
+        for bad in [
+            "",
+            "a",
+            "@b.test",
+            "a@",
+            "a@b",
+            "a@b.test,c@d.test",
+            "a@b.test?subject=x",
+            "a b@c.test",
+            "a@*.test",
+            "a%0a@b.test",
+        ] {
             assert!(Contact::email(bad).is_err(), "{bad}");
         }
     }

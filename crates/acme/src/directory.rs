@@ -1,8 +1,8 @@
 //! The directory: where a CA's resources are (RFC 8555 §7.1.1).
 
+use crate::reply::Reply;
 use crate::request::RequestError;
 use crate::retry::Retry;
-use crate::reply::Reply;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use url::Url;
@@ -53,7 +53,9 @@ pub struct Meta {
 }
 
 /// Metadata is information: a member of the wrong type, or null, counts as absent.
-fn lenient<'de, D: Deserializer<'de>, T: for<'a> Deserialize<'a> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn lenient<'de, D: Deserializer<'de>, T: for<'a> Deserialize<'a> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
@@ -121,7 +123,8 @@ impl Directory {
     pub(crate) fn from_reply(reply: &Reply) -> Result<Self, DirectoryError> {
         let wire: Wire = reply.json().map_err(|source| DirectoryError::Fetch { source })?;
         let url = |text: Option<String>| text.and_then(|text| reply.url.join(&text).ok());
-        let needed = |text, field| url(text).ok_or(DirectoryError::NotADirectory { url: reply.url.clone(), field });
+        let needed =
+            |text, field| url(text).ok_or(DirectoryError::NotADirectory { url: reply.url.clone(), field });
         let mut meta = wire.meta.unwrap_or_default();
         while meta.profiles.len() > MAX_PROFILES {
             meta.profiles.pop_last();

@@ -87,14 +87,16 @@ impl HttpTransportBuilder {
     /// # Errors
     /// Roots that can not be read, a suffix that is no header value.
     pub fn build(self) -> Result<HttpTransport, HttpTransportError> {
-        let roots = self.roots.unwrap_or_else(|| Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))?;
+        let roots =
+            self.roots.unwrap_or_else(|| Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(HttpTransportError::Tls)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let user_agent = self.user_agent_suffix.map_or_else(|| PRODUCT.into(), |suffix| format!("{PRODUCT} {suffix}"));
+        let user_agent =
+            self.user_agent_suffix.map_or_else(|| PRODUCT.into(), |suffix| format!("{PRODUCT} {suffix}"));
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(user_agent)

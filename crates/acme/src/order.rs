@@ -190,7 +190,9 @@ impl OrderError {
     /// The failed request, if it was one.
     pub fn request(&self) -> Option<&RequestError> {
         match self {
-            Self::Create(source) | Self::Fetch(source) | Self::Finalize(source) | Self::Download(source) => Some(source),
+            Self::Create(source) | Self::Fetch(source) | Self::Finalize(source) | Self::Download(source) => {
+                Some(source)
+            }
             Self::Authorization(source) => Some(source.request()),
             _ => None,
         }
@@ -230,10 +232,12 @@ impl Account {
             payload["replaces"] = json!(replaces);
         }
         let url = &self.client().directory().new_order;
-        let reply = self.post(url, payload.to_string().as_bytes(), Repeat::Once).await.map_err(OrderError::Create)?;
+        let reply =
+            self.post(url, payload.to_string().as_bytes(), Repeat::Once).await.map_err(OrderError::Create)?;
         let location = reply.location();
-        let order_url = location
-            .ok_or_else(|| OrderError::Create(RequestError::MissingHeader { url: url.clone(), header: "Location" }))?;
+        let order_url = location.ok_or_else(|| {
+            OrderError::Create(RequestError::MissingHeader { url: url.clone(), header: "Location" })
+        })?;
         let state = State::from_reply(&reply).map_err(OrderError::Create)?;
         let order = Order::seen(self.clone(), order_url, state, reply.retry_after())?;
         // Compared as sets: the CA may give them in any order and case.
@@ -259,7 +263,12 @@ impl Account {
 }
 
 impl Order {
-    fn seen(account: Account, url: Url, state: State, retry_after: Option<Duration>) -> Result<Self, OrderError> {
+    fn seen(
+        account: Account,
+        url: Url,
+        state: State,
+        retry_after: Option<Duration>,
+    ) -> Result<Self, OrderError> {
         match state.authorizations.len() {
             ..=MAX_IDENTIFIERS => Ok(Self { account, url, state, retry_after }),
             count => Err(OrderError::TooManyAuthorizations { url, count }),
@@ -335,7 +344,10 @@ impl Order {
         loop {
             match self.status() {
                 OrderStatus::Invalid => {
-                    return Err(OrderError::Invalid { url: self.url.clone(), problem: self.state.error.clone() });
+                    return Err(OrderError::Invalid {
+                        url: self.url.clone(),
+                        problem: self.state.error.clone(),
+                    });
                 }
                 status if !goes_on(status) => return Ok(()),
                 status => {
@@ -358,7 +370,9 @@ impl Order {
         match self.account.post(&url, payload.as_bytes(), Repeat::Once).await {
             // The order's URL stays the one it was made with: the answer need not have a `Location`.
             Ok(reply) => match State::from_reply(&reply) {
-                Ok(state) => *self = Self::seen(self.account.clone(), self.url.clone(), state, reply.retry_after())?,
+                Ok(state) => {
+                    *self = Self::seen(self.account.clone(), self.url.clone(), state, reply.retry_after())?
+                }
                 Err(_) => self.refresh().await?,
             },
             Err(error) if error.is_unclear() => {

@@ -174,9 +174,11 @@ impl Problem {
     /// The URL at which somebody may lift a pause that Let's Encrypt put on names which failed too often. Such a
     /// problem is `rateLimited` too, but no waiting ends it.
     pub fn unpause_url(&self) -> Option<&str> {
-        self.detail.as_deref()?.split_ascii_whitespace().map(|word| word.trim_end_matches(['.', ',', ')'])).find(
-            |word| word.starts_with("https://") && word.contains("unpause"),
-        )
+        self.detail
+            .as_deref()?
+            .split_ascii_whitespace()
+            .map(|word| word.trim_end_matches(['.', ',', ')']))
+            .find(|word| word.starts_with("https://") && word.contains("unpause"))
     }
 }
 
@@ -228,7 +230,11 @@ fn lenient_identifier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 
 fn capped_subproblems<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subproblem>, D::Error> {
     let values = Option::<Vec<serde_json::Value>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(values.into_iter().take(MAX_SUBPROBLEMS).filter_map(|value| serde_json::from_value(value).ok()).collect())
+    Ok(values
+        .into_iter()
+        .take(MAX_SUBPROBLEMS)
+        .filter_map(|value| serde_json::from_value(value).ok())
+        .collect())
 }
 
 #[cfg(test)]
@@ -277,7 +283,10 @@ mod tests {
                 .as_str(),
         );
         assert_eq!(p.unpause_url(), Some("https://portal.example/sfe/v1/unpause?jwt=abc"));
-        assert_eq!(problem(r#"{"detail":"see https://letsencrypt.org/docs/rate-limits"}"#).unpause_url(), None);
+        assert_eq!(
+            problem(r#"{"detail":"see https://letsencrypt.org/docs/rate-limits"}"#).unpause_url(),
+            None
+        );
     }
 
     #[test]

@@ -56,13 +56,16 @@ impl CertificateId {
     /// What is no certificate, or one without an authority key identifier.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateIdError> {
         let (_, certificate) = parse_x509_certificate(der).map_err(|_| CertificateIdError::Certificate)?;
-        let key_identifier = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
-            _ => None,
-        });
+        let key_identifier =
+            certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
+                _ => None,
+            });
         let key_identifier = key_identifier.ok_or(CertificateIdError::NoAuthorityKeyIdentifier)?;
         // The serial with its sign byte, as DER has it: a leading zero belongs to the identifier.
-        let id = [key_identifier.0, certificate.raw_serial()].map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes)).join(".");
+        let id = [key_identifier.0, certificate.raw_serial()]
+            .map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes))
+            .join(".");
         id.parse()
     }
 

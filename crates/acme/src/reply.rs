@@ -101,13 +101,17 @@ mod tests {
 
     #[test]
     fn broken_links_are_skipped() {
-        let reply = reply(&[(LINK, "rel=alternate, <unclosed;rel=alternate"), (LINK, "<https://[>;rel=alternate")]);
+        let reply =
+            reply(&[(LINK, "rel=alternate, <unclosed;rel=alternate"), (LINK, "<https://[>;rel=alternate")]);
         assert!(reply.links("alternate").is_empty());
     }
 
     #[test]
     fn relative_location() {
-        assert_eq!(reply(&[(LOCATION, "/acme/order/7")]).location().unwrap().as_str(), "https://ca.test/acme/order/7");
+        assert_eq!(
+            reply(&[(LOCATION, "/acme/order/7")]).location().unwrap().as_str(),
+            "https://ca.test/acme/order/7"
+        );
         assert!(reply(&[]).location().is_none());
     }
 }

@@ -163,9 +163,9 @@ impl RequestError {
                 !matches!(source.kind(), TransportErrorKind::Connect | TransportErrorKind::Untrusted)
             }
             Self::Body { .. } | Self::MissingHeader { .. } => true,
-            _ => self.status().is_some_and(|status| {
-                status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE
-            }),
+            _ => self
+                .status()
+                .is_some_and(|status| status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 
@@ -303,7 +303,11 @@ impl Connection {
         nonce.ok_or_else(|| RequestError::MissingHeader { url: url.clone(), header: "Replay-Nonce" })
     }
 
-    async fn exchange(&self, url: &Url, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, RequestError> {
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, RequestError> {
         let failed = |source| RequestError::Transport { url: url.clone(), source };
         let response = self.transport.send(request).await.map_err(failed)?;
         tracing::trace!(%url, status = response.status().as_u16(), "answer");
@@ -321,9 +325,12 @@ impl Connection {
         }
         let retry_after = retry_after(&parts.headers, received);
         Err(match problem(&parts.headers, &body) {
-            Some(problem) => {
-                RequestError::Problem { url: url.clone(), status: parts.status, problem: Box::new(problem), retry_after }
-            }
+            Some(problem) => RequestError::Problem {
+                url: url.clone(),
+                status: parts.status,
+                problem: Box::new(problem),
+                retry_after,
+            },
             None => RequestError::Status {
                 url: url.clone(),
                 status: parts.status,
@@ -372,7 +379,8 @@ struct Patience {
 
 impl Patience {
     fn new(repeat: Repeat) -> Self {
-        let waits = ExponentialBuilder::new().with_min_delay(FIRST_REPEAT_WAIT).with_max_times(MAX_REPEATS).build();
+        let waits =
+            ExponentialBuilder::new().with_min_delay(FIRST_REPEAT_WAIT).with_max_times(MAX_REPEATS).build();
         Self { repeat, nonce_refusals: 0, waits }
     }
 

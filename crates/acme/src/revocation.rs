@@ -33,8 +33,13 @@ pub enum RevocationReason {
 
 impl RevocationReason {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Unspecified, Self::KeyCompromise, Self::AffiliationChanged, Self::Superseded, Self::CessationOfOperation];
+    pub const ALL: [Self; 5] = [
+        Self::Unspecified,
+        Self::KeyCompromise,
+        Self::AffiliationChanged,
+        Self::Superseded,
+        Self::CessationOfOperation,
+    ];
 
     /// The code of RFC 5280 §5.3.1.
     pub fn code(self) -> u8 {
@@ -127,7 +132,11 @@ impl Client {
         Ok(())
     }
 
-    fn revocation(&self, certificate: &[u8], reason: RevocationReason) -> Result<(&Url, String), RequestError> {
+    fn revocation(
+        &self,
+        certificate: &[u8],
+        reason: RevocationReason,
+    ) -> Result<(&Url, String), RequestError> {
         let url = self.directory().revoke_cert.as_ref();
         let url = url.ok_or(RequestError::NotOffered { resource: "revokeCert" })?;
         let certificate = BASE64_URL_SAFE_NO_PAD.encode(certificate);

@@ -47,14 +47,16 @@ async fn open(arguments: &AccountArguments, clock: Arc<dyn Clock>) -> Result<Ope
 }
 
 fn none(server: &Url) -> Failure {
-    Failure::usage(format!("there is no account for {server} here"))
-        .hint("`gatecert issue` makes one, `gatecert account import` takes one over; --out and --server say where")
+    Failure::usage(format!("there is no account for {server} here")).hint(
+        "`gatecert issue` makes one, `gatecert account import` takes one over; --out and --server say where",
+    )
 }
 
 async fn show(arguments: &AccountArguments, output: &Output, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let Opened { account, .. } = open(arguments, clock).await?;
     let details = account.details().await?;
-    let contacts: Vec<&str> = details.contacts.iter().map(|url| url.strip_prefix("mailto:").unwrap_or(url)).collect();
+    let contacts: Vec<&str> =
+        details.contacts.iter().map(|url| url.strip_prefix("mailto:").unwrap_or(url)).collect();
     let mut value = value(&account);
     value["status"] = json!(details.status);
     value["contacts"] = json!(contacts);
@@ -87,7 +89,11 @@ async fn update(arguments: &AccountUpdate, output: &Output, clock: Arc<dyn Clock
     Ok(())
 }
 
-async fn roll_over(arguments: &AccountArguments, output: &Output, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+async fn roll_over(
+    arguments: &AccountArguments,
+    output: &Output,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
     let Opened { store, account, mut stored } = open(arguments, clock).await?;
     let key = AccountKey::generate(KeyAlgorithm::Es256).map_err(|error| Failure::local("account", &error))?;
     // Kept before the CA hears of it: whatever happens in between, one of the two keys is the account's.
@@ -95,14 +101,21 @@ async fn roll_over(arguments: &AccountArguments, output: &Output, clock: Arc<dyn
     account_store::save(&store, &stored)?;
     let account = account.roll_over(key).await?;
     let contacts = std::mem::take(&mut stored.contacts);
-    account_store::save(&store, &StoredAccount { credentials: account.credentials(), contacts, next_key: None })?;
+    account_store::save(
+        &store,
+        &StoredAccount { credentials: account.credentials(), contacts, next_key: None },
+    )?;
     output.result(&value(&account), || {
         format!("{} has a new key, thumbprint {}\n", account.url(), account.key().thumbprint())
     });
     Ok(())
 }
 
-async fn deactivate(arguments: &AccountArguments, output: &Output, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+async fn deactivate(
+    arguments: &AccountArguments,
+    output: &Output,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
     let Opened { store, account, .. } = open(arguments, clock).await?;
     match account.deactivate().await {
         Ok(_) => {}

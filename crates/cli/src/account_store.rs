@@ -31,7 +31,10 @@ pub(crate) fn load(store: &StoreReader, server: &Url) -> Result<Option<StoredAcc
         ))
     })?;
     if account.credentials.directory != *server {
-        return Err(Failure::usage(format!("the account in the same place is of {}", account.credentials.directory)));
+        return Err(Failure::usage(format!(
+            "the account in the same place is of {}",
+            account.credentials.directory
+        )));
     }
     Ok(Some(account))
 }

@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gatecert_acme::{
-    ChainPreference, Contact, ExternalAccount, HmacKey, Identifier, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, RevocationReason,
+    ChainPreference, Contact, ExternalAccount, HmacKey, Identifier, LETS_ENCRYPT, LETS_ENCRYPT_STAGING,
+    RevocationReason,
 };
 use gatecert_http01::ListenAddress;
 use gatecert_issue::KeyType;
@@ -40,9 +41,7 @@ pub(crate) struct Global {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
     Text,
-    /// For programs.
     Json,
 }
 
@@ -277,10 +276,15 @@ fn server(text: &str) -> Result<Url, String> {
 }
 
 /// The external account of the options, its key read from the file.
-pub(crate) fn external_account(enrolment: &Enrolment) -> Result<Option<ExternalAccount>, crate::error::Failure> {
-    let (Some(key_id), Some(file)) = (&enrolment.eab_kid, &enrolment.eab_hmac_key_file) else { return Ok(None) };
+pub(crate) fn external_account(
+    enrolment: &Enrolment,
+) -> Result<Option<ExternalAccount>, crate::error::Failure> {
+    let (Some(key_id), Some(file)) = (&enrolment.eab_kid, &enrolment.eab_hmac_key_file) else {
+        return Ok(None);
+    };
     let text = crate::files::read(file, "the HMAC key")?;
-    let hmac_key: HmacKey =
-        text.parse().map_err(|error| crate::error::Failure::usage(format!("`{}`: {error}", file.display())))?;
+    let hmac_key: HmacKey = text
+        .parse()
+        .map_err(|error| crate::error::Failure::usage(format!("`{}`: {error}", file.display())))?;
     Ok(Some(ExternalAccount { key_id: key_id.clone(), hmac_key }))
 }

@@ -25,7 +25,14 @@ pub(crate) struct Failure {
 impl Failure {
     /// Wrong use.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, kind: "usage", message: message.into(), hint: None, names: Vec::new(), retry: None }
+        Self {
+            exit: Exit::Usage,
+            kind: "usage",
+            message: message.into(),
+            hint: None,
+            names: Vec::new(),
+            retry: None,
+        }
     }
 
     /// Something that this machine refuses.
@@ -62,7 +69,8 @@ impl From<StoreError> for Failure {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
-        Self::local("publish", &error).hint("the certificate is kept in the journal: the next run publishes it")
+        Self::local("publish", &error)
+            .hint("the certificate is kept in the journal: the next run publishes it")
     }
 }
 
@@ -70,8 +78,9 @@ impl From<DirectoryError> for Failure {
     fn from(error: DirectoryError) -> Self {
         let hint = match &error {
             DirectoryError::Fetch { source } => of_request(source).or_else(|| {
-                matches!(source, RequestError::Body { .. } | RequestError::Status { .. })
-                    .then(|| "is this the URL of an ACME directory? Let's Encrypt's is `letsencrypt`".to_owned())
+                matches!(source, RequestError::Body { .. } | RequestError::Status { .. }).then(|| {
+                    "is this the URL of an ACME directory? Let's Encrypt's is `letsencrypt`".to_owned()
+                })
             }),
             _ => None,
         };
@@ -82,8 +91,12 @@ impl From<DirectoryError> for Failure {
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         let hint = match &error {
-            AccountError::ExternalAccountRequired => Some("give both with --eab-kid and --eab-hmac-key-file".to_owned()),
-            AccountError::DoesNotExist => Some("the CA knows no account of this key: is it the right --server?".to_owned()),
+            AccountError::ExternalAccountRequired => {
+                Some("give both with --eab-kid and --eab-hmac-key-file".to_owned())
+            }
+            AccountError::DoesNotExist => {
+                Some("the CA knows no account of this key: is it the right --server?".to_owned())
+            }
             _ => error.request().and_then(of_request),
         };
         Self { hint, retry: Some(error.retry()), ..Self::local("account", &error) }
@@ -97,7 +110,9 @@ impl From<ObtainError> for Failure {
             ObtainError::Count { .. } | ObtainError::Wildcard { .. } | ObtainError::ProfileNotOffered { .. }
         );
         let later = match error.retry() {
-            Retry::After(wait) if !usage => Some(format!("it may work in {}: run the same command again", text_of(wait))),
+            Retry::After(wait) if !usage => {
+                Some(format!("it may work in {}: run the same command again", text_of(wait)))
+            }
             _ => None,
         };
         Self {
@@ -115,13 +130,21 @@ impl From<ObtainError> for Failure {
 pub(crate) fn of_request(error: &RequestError) -> Option<String> {
     match error {
         RequestError::Transport { source, .. } => match source.kind() {
-            TransportErrorKind::Untrusted => Some("a CA with a root of its own is trusted by --ca-file FILE".to_owned()),
-            TransportErrorKind::Connect => Some("check the URL, DNS and the way out of this machine".to_owned()),
+            TransportErrorKind::Untrusted => {
+                Some("a CA with a root of its own is trusted by --ca-file FILE".to_owned())
+            }
+            TransportErrorKind::Connect => {
+                Some("check the URL, DNS and the way out of this machine".to_owned())
+            }
             _ => None,
         },
         RequestError::Problem { problem, .. } => match &problem.kind {
-            ProblemKind::RateLimited => problem.unpause_url().map(|url| format!("somebody has to visit {url}")),
-            ProblemKind::UserActionRequired => problem.instance.as_ref().map(|url| format!("somebody has to visit {url}")),
+            ProblemKind::RateLimited => {
+                problem.unpause_url().map(|url| format!("somebody has to visit {url}"))
+            }
+            ProblemKind::UserActionRequired => {
+                problem.instance.as_ref().map(|url| format!("somebody has to visit {url}"))
+            }
             _ => None,
         },
         _ => None,

@@ -14,7 +14,8 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// # Errors
 /// A file that is missing, too large or no text; `what` says what it should be.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
-    let failed = |why: String| Failure::usage(format!("{what} can not be read from `{}`: {why}", path.display()));
+    let failed =
+        |why: String| Failure::usage(format!("{what} can not be read from `{}`: {why}", path.display()));
     let file = fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;

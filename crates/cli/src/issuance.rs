@@ -10,8 +10,8 @@ use crate::request::Order;
 use crate::solver;
 use gatecert_acme::{CertificateId, Client, Clock, Retry};
 use gatecert_issue::{
-    Bundle, CertificateFacts, CertificateKey, Failures, Journal as _, Observed, Origin, Plan, Stored, StoredWindow, facts,
-    obtain, plan, renewal,
+    Bundle, CertificateFacts, CertificateKey, Failures, Journal as _, Observed, Origin, Plan, Stored,
+    StoredWindow, facts, obtain, plan, renewal,
 };
 use gatecert_publish::{Certificate, FileStore, Record, RenewalWindow, StoreReader};
 use jiff::Timestamp;
@@ -35,7 +35,13 @@ impl Present {
     }
 
     /// What to do about it now.
-    pub(crate) fn plan(&self, order: &Order, forced: bool, failures: Option<&Failures>, now: Timestamp) -> Plan {
+    pub(crate) fn plan(
+        &self,
+        order: &Order,
+        forced: bool,
+        failures: Option<&Failures>,
+        now: Timestamp,
+    ) -> Plan {
         let record = self.record.as_ref();
         let origin = record.map(|record| Origin {
             directory: record.server.clone(),
@@ -74,7 +80,8 @@ impl Present {
     fn replaces(&self, order: &Order, now: Timestamp) -> Option<CertificateId> {
         let (record, facts) = (self.record.as_ref()?, self.facts()?);
         let shares_a_name = order.identifiers.iter().any(|identifier| facts.identifiers.contains(identifier));
-        let is_replaceable = record.server == order.authority.server && !facts.is_expired(now) && shares_a_name;
+        let is_replaceable =
+            record.server == order.authority.server && !facts.is_expired(now) && shares_a_name;
         facts.certificate_id.clone().filter(|_| is_replaceable && record.revoked_at.is_none())
     }
 }
@@ -145,7 +152,9 @@ fn record(order: &Order, bundle: &Bundle, account_url: &url::Url, now: Timestamp
 /// Asks the CA when the certificate should be renewed, and notes the answer in the record. Whether there is a new one;
 /// a CA that does not answer is no failure of anything.
 pub(crate) async fn ask(client: &Client, record: &mut Record, now: Timestamp) -> bool {
-    let Some(id) = record.certificate_id.as_ref().and_then(|id| id.parse::<CertificateId>().ok()) else { return false };
+    let Some(id) = record.certificate_id.as_ref().and_then(|id| id.parse::<CertificateId>().ok()) else {
+        return false;
+    };
     if client.directory().renewal_info.is_none() {
         return false;
     }

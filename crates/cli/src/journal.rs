@@ -21,13 +21,16 @@ impl<'a> FileJournal<'a> {
 #[async_trait]
 impl Journal for FileJournal<'_> {
     async fn load(&self) -> Result<Option<Entry>, JournalError> {
-        let bytes = self.store.load_journal(self.name).map_err(|error| JournalError::new("reading it", error))?;
+        let bytes =
+            self.store.load_journal(self.name).map_err(|error| JournalError::new("reading it", error))?;
         // One that can not be understood any more counts as none.
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     async fn save(&self, entry: &Entry) -> Result<(), JournalError> {
-        let bytes = serde_json::to_vec(entry).map(Zeroizing::new).map_err(|error| JournalError::new("encoding it", error))?;
+        let bytes = serde_json::to_vec(entry)
+            .map(Zeroizing::new)
+            .map_err(|error| JournalError::new("encoding it", error))?;
         self.store.save_journal(self.name, &bytes).map_err(|error| JournalError::new("writing it", error))
     }
 

@@ -106,7 +106,8 @@ fn log(arguments: &Arguments) {
         _ => "gatecert=trace,hyper_util=debug,rustls=debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("GATECERT_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.replace("gatecert=", "gatecert_acme=")));
+    let filter = filter
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.replace("gatecert=", "gatecert_acme=")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A program that embeds this may have one already.
     let _ = log.try_init();

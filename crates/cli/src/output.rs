@@ -27,7 +27,9 @@ impl Output {
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let text = match self.format {
             Format::Text => text(),
-            Format::Json => serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n",
+            Format::Json => {
+                serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n"
+            }
         };
         self.raw(text.as_bytes());
     }

@@ -92,14 +92,18 @@ impl Progress for Reporter {
             Event::OrderCreated { url } => (None, format!("created {url}"), false),
             Event::OrderResumed { url } => (None, format!("going on with {url}"), false),
             Event::AuthorizationReused { identifier } => (Some(identifier), "still validated".into(), true),
-            Event::ChallengePresented { identifier } => (Some(identifier), "challenge in place".into(), false),
+            Event::ChallengePresented { identifier } => {
+                (Some(identifier), "challenge in place".into(), false)
+            }
             Event::Validating { identifier } => (Some(identifier), "validating".into(), false),
             Event::Validated { identifier } => (Some(identifier), "validated".into(), true),
             Event::Failed { identifier, .. } => (Some(identifier), "failed".into(), true),
             Event::Finalizing => (None, "finalizing".into(), false),
             Event::Issued => (None, "issued".into(), true),
             Event::CleanUpFailed { message } => (None, format!("a challenge stays behind: {message}"), false),
-            Event::Retrying { why, after } if after.is_zero() => (None, format!("trying again: {why}"), false),
+            Event::Retrying { why, after } if after.is_zero() => {
+                (None, format!("trying again: {why}"), false)
+            }
             Event::Retrying { why, after } => (None, format!("trying again in {after:?}: {why}"), false),
             _ => return,
         };

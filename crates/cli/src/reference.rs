@@ -24,6 +24,8 @@ pub(crate) fn man(arguments: &Man, output: &Output) -> Result<Exit, Failure> {
     };
     std::fs::create_dir_all(dir).map_err(failed)?;
     clap_mangen::generate_to(Arguments::command(), dir).map_err(failed)?;
-    output.result(&json!({ "directory": dir }), || format!("wrote the manual pages into `{}`\n", dir.display()));
+    output.result(&json!({ "directory": dir }), || {
+        format!("wrote the manual pages into `{}`\n", dir.display())
+    });
     Ok(Exit::Done)
 }

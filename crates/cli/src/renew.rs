@@ -69,7 +69,9 @@ fn foresee(store: &StoreReader, name: CertificateName, clock: &dyn Clock) -> Out
         Present::look(store, &order).plan(&order, false, failures.as_ref(), clock.now())
     });
     match planned {
-        Ok(Plan::Issue { reason, .. }) => Outcome { name, status: "due", text: format!("would be renewed: {reason}") },
+        Ok(Plan::Issue { reason, .. }) => {
+            Outcome { name, status: "due", text: format!("would be renewed: {reason}") }
+        }
         Ok(plan) => waiting(name, &plan),
         Err(failure) => Outcome { name, status: "failed", text: failure.message },
     }
@@ -77,15 +79,20 @@ fn foresee(store: &StoreReader, name: CertificateName, clock: &dyn Clock) -> Out
 
 fn waiting(name: CertificateName, plan: &Plan) -> Outcome {
     let (status, text) = match plan {
-        Plan::Wait { until, why, .. } => ("waiting", format!("{why}: to be tried again after {}", day(*until))),
-        Plan::UpToDate { look_again_at } => ("up-to-date", format!("up to date, look again by {}", day(*look_again_at))),
+        Plan::Wait { until, why, .. } => {
+            ("waiting", format!("{why}: to be tried again after {}", day(*until)))
+        }
+        Plan::UpToDate { look_again_at } => {
+            ("up-to-date", format!("up to date, look again by {}", day(*look_again_at)))
+        }
         Plan::Issue { .. } => ("due", String::new()),
     };
     Outcome { name, status, text }
 }
 
 fn order_of(store: &StoreReader, name: &CertificateName) -> Result<(Order, Record), Failure> {
-    let record = store.record(name)?.ok_or_else(|| Failure::usage(format!("there is no certificate `{name}`")))?;
+    let record =
+        store.record(name)?.ok_or_else(|| Failure::usage(format!("there is no certificate `{name}`")))?;
     Ok((Order::from_record(&record)?, record))
 }
 
@@ -162,7 +169,8 @@ impl Renewal<'_> {
         if let Some(client) = self.clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = authority::client(authority, authority::transport(authority)?, self.clock.clone()).await?;
+        let client =
+            authority::client(authority, authority::transport(authority)?, self.clock.clone()).await?;
         self.clients.insert(key, client.clone());
         Ok(client)
     }

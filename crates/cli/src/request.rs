@@ -48,9 +48,13 @@ impl Order {
     pub(crate) fn from_record(record: &Record) -> Result<Self, Failure> {
         let damaged = |what: &str| Failure::usage(format!("cert.json of `{}` has {what}", record.name));
         let identifiers = record.identifiers.iter().map(|text| text.parse::<Identifier>());
-        let identifiers = identifiers.collect::<Result<Vec<_>, _>>().map_err(|error| damaged(&error.to_string()))?;
+        let identifiers =
+            identifiers.collect::<Result<Vec<_>, _>>().map_err(|error| damaged(&error.to_string()))?;
         let emails = record.renewal.email.iter().flat_map(|emails| emails.split(','));
-        let contacts = emails.map(Contact::email).collect::<Result<_, _>>().map_err(|error| damaged(&error.to_string()))?;
+        let contacts = emails
+            .map(Contact::email)
+            .collect::<Result<_, _>>()
+            .map_err(|error| damaged(&error.to_string()))?;
         Ok(Self {
             name: record.name.clone(),
             identifiers: unique(identifiers)?,
@@ -92,18 +96,24 @@ impl Order {
 
 fn unique(identifiers: impl IntoIterator<Item = Identifier>) -> Result<Vec<Identifier>, Failure> {
     let mut seen = BTreeSet::new();
-    let unique: Vec<_> = identifiers.into_iter().filter(|identifier| seen.insert(identifier.clone())).collect();
+    let unique: Vec<_> =
+        identifiers.into_iter().filter(|identifier| seen.insert(identifier.clone())).collect();
     if unique.is_empty() {
-        return Err(Failure::usage("there is no name to issue for").hint("give at least one with -d NAME or --ip ADDRESS"));
+        return Err(Failure::usage("there is no name to issue for")
+            .hint("give at least one with -d NAME or --ip ADDRESS"));
     }
     if unique.len() > MAX_IDENTIFIERS {
         let count = unique.len();
-        return Err(Failure::usage(format!("{count} names are more than the {MAX_IDENTIFIERS} that one certificate can have"))
-            .hint("issue several certificates, each with some of the names"));
+        return Err(Failure::usage(format!(
+            "{count} names are more than the {MAX_IDENTIFIERS} that one certificate can have"
+        ))
+        .hint("issue several certificates, each with some of the names"));
     }
     if let Some(wildcard) = unique.iter().find(|identifier| identifier.is_wildcard()) {
-        return Err(Failure::usage(format!("`{wildcard}` can not be proved over HTTP: a wildcard needs DNS (RFC 8555 §8.3)"))
-            .hint("give each name by itself; up to 100 fit into one certificate"));
+        return Err(Failure::usage(format!(
+            "`{wildcard}` can not be proved over HTTP: a wildcard needs DNS (RFC 8555 §8.3)"
+        ))
+        .hint("give each name by itself; up to 100 fit into one certificate"));
     }
     Ok(unique)
 }

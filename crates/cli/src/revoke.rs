@@ -15,8 +15,10 @@ pub(crate) async fn run(arguments: &Revoke, output: &Output, clock: Arc<dyn Cloc
     let store = FileStore::open(&arguments.out.out)?;
     let name = show::find(&store, &arguments.name)?;
     let certificate = store.load(&name)?.ok_or_else(|| show::unknown(&store, &arguments.name))?;
-    let authority =
-        Authority { server: certificate.record.server.clone(), ca_file: certificate.record.renewal.ca_file.clone() };
+    let authority = Authority {
+        server: certificate.record.server.clone(),
+        ca_file: certificate.record.renewal.ca_file.clone(),
+    };
     let client = authority::client(&authority, authority::transport(&authority)?, clock.clone()).await?;
     let outcome = stop::or_stopped(revoke(arguments, &store, &client, &certificate)).await?;
 
@@ -38,7 +40,8 @@ async fn revoke(
     let chain = CertificateChain::from_pem(certificate.chain_pem.as_bytes());
     let chain = chain.map_err(|error| Failure::local("store", &error))?;
     let revoked = if arguments.with_certificate_key {
-        let key = AccountKey::from_pem(&certificate.key_pem).map_err(|error| Failure::local("store", &error))?;
+        let key =
+            AccountKey::from_pem(&certificate.key_pem).map_err(|error| Failure::local("store", &error))?;
         client.revoke_with_certificate_key(&key, chain.leaf_der(), arguments.reason).await
     } else {
         let stored = account_store::load(store, client.directory_url())?.ok_or_else(|| {

@@ -64,7 +64,10 @@ fn text(record: &Record, files: &CertificateFiles) -> String {
     row("profile", &record.profile.as_deref().unwrap_or("the CA's default"));
     row("server", &record.server);
     if let Some(ari) = &record.ari {
-        row("renewal", &format_args!("{}, chosen from {} to {}", day(ari.selected), day(ari.start), day(ari.end)));
+        row(
+            "renewal",
+            &format_args!("{}, chosen from {} to {}", day(ari.selected), day(ari.start), day(ari.end)),
+        );
         if let Some(url) = &ari.explanation_url {
             row("", url);
         }

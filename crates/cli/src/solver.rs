@@ -14,8 +14,9 @@ use webroot::WebrootSolver;
 pub(crate) fn open(http01: &Http01) -> Result<Box<dyn Solver>, Failure> {
     Ok(match http01 {
         Http01::Listen(address) => {
-            let address: ListenAddress =
-                address.parse().map_err(|error: gatecert_http01::ListenAddressError| Failure::usage(error.to_string()))?;
+            let address: ListenAddress = address
+                .parse()
+                .map_err(|error: gatecert_http01::ListenAddressError| Failure::usage(error.to_string()))?;
             Box::new(ResponderSolver::bind(address)?)
         }
         Http01::Webroot(directory) => Box::new(WebrootSolver::open(directory)?),

@@ -17,9 +17,11 @@ impl Envoy {
     /// Starts Envoy with this configuration (YAML without `admin`) and waits until it is live.
     pub async fn start(config_yaml: &str) -> Result<Self, StartError> {
         let program = tools::ensure_async(Tool::Envoy).await?;
-        let directory = TempDir::with_prefix("gatecert-envoy-").map_err(|source| StartError::set_up("envoy", source))?;
+        let directory =
+            TempDir::with_prefix("gatecert-envoy-").map_err(|source| StartError::set_up("envoy", source))?;
         let port = free_port();
-        let admin = format!("admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}");
+        let admin =
+            format!("admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}");
         fs::write(directory.path().join("envoy.yaml"), format!("{config_yaml}\n{admin}\n"))
             .map_err(|source| StartError::set_up("envoy", source))?;
         let arguments = ["-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart"];
@@ -27,7 +29,11 @@ impl Envoy {
         let admin = format!("http://127.0.0.1:{port}");
         let client = crate::https::https_client("", &[])?;
         let ready = format!("{admin}/ready");
-        process.wait_ready(async || client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())).await?;
+        process
+            .wait_ready(async || {
+                client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())
+            })
+            .await?;
         Ok(Self { process, admin })
     }
 

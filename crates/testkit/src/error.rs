@@ -42,11 +42,17 @@ pub enum StartError {
 }
 
 impl StartError {
-    pub(crate) fn set_up(name: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn set_up(
+        name: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::SetUp { name, source: source.into() }
     }
 
-    pub(crate) fn request(name: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn request(
+        name: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::Request { name, source: source.into() }
     }
 }

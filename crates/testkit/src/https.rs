@@ -13,7 +13,10 @@ use tokio_rustls::TlsConnector;
 /// An HTTP client that trusts these roots (PEM) alone, and finds `name` at `address`.
 pub fn https_client(roots_pem: &str, resolve: &[(&str, SocketAddr)]) -> Result<reqwest::Client, StartError> {
     let config = client_config(roots_pem).map_err(|source| StartError::set_up("the HTTPS client", source))?;
-    let mut builder = reqwest::Client::builder().tls_backend_preconfigured(config).user_agent("gatecert-testkit").no_proxy();
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .user_agent("gatecert-testkit")
+        .no_proxy();
     for (name, address) in resolve {
         builder = builder.resolve(name, *address);
     }
@@ -27,7 +30,9 @@ pub async fn served_chain(
     server_name: &str,
     roots_pem: &str,
 ) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    handshake(address, server_name, roots_pem).await.map_err(|source| StartError::request("the TLS server", source))
+    handshake(address, server_name, roots_pem)
+        .await
+        .map_err(|source| StartError::request("the TLS server", source))
 }
 
 async fn handshake(
@@ -39,7 +44,12 @@ async fn handshake(
     let stream = TcpStream::connect(address).await?;
     let stream = connector.connect(ServerName::try_from(server_name.to_owned())?, stream).await?;
     let (_, connection) = stream.get_ref();
-    Ok(connection.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect())
+    Ok(connection
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|der| der.clone().into_owned())
+        .collect())
 }
 
 fn client_config(roots_pem: &str) -> Result<ClientConfig, Box<dyn Error + Send + Sync>> {

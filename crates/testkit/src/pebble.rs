@@ -58,7 +58,8 @@ impl PebbleBuilder {
 
     /// Offers these profiles (name, description, validity in seconds).
     pub fn profiles(mut self, profiles: &[(&str, &str, u64)]) -> Self {
-        self.profiles = profiles.iter().map(|(name, text, life)| ((*name).into(), (*text).into(), *life)).collect();
+        self.profiles =
+            profiles.iter().map(|(name, text, life)| ((*name).into(), (*text).into(), *life)).collect();
         self
     }
 
@@ -104,7 +105,8 @@ impl PebbleBuilder {
         loop {
             tries -= 1;
             match self.start_once().await {
-                Err(StartError::NotReady { log_tail, .. }) if tries > 0 && log_tail.contains("already in use") => {}
+                Err(StartError::NotReady { log_tail, .. })
+                    if tries > 0 && log_tail.contains("already in use") => {}
                 other => return other,
             }
         }
@@ -115,7 +117,8 @@ impl PebbleBuilder {
         let challtestsrv = ChallengeTestServer::start().await?;
         let failed = |source: std::io::Error| StartError::set_up("pebble", source);
         let directory = TempDir::with_prefix("gatecert-pebble-").map_err(failed)?;
-        let ca_pem = write_certificate(directory.path()).map_err(|source| StartError::set_up("pebble", source))?;
+        let ca_pem =
+            write_certificate(directory.path()).map_err(|source| StartError::set_up("pebble", source))?;
         let [listen, management, tls] = [free_port(), free_port(), free_port()];
         let http_port = self.http_port.unwrap_or_else(free_port);
         let config = self.config(listen, management, http_port, tls);
@@ -254,12 +257,14 @@ impl Pebble {
     pub async fn set_renewal_info(&self, certificate_pem: &str, response: &str) -> Result<(), StartError> {
         let body = json!({"certificate": certificate_pem, "ariResponse": response}).to_string();
         let url = self.management("set-renewal-info/");
-        let answer = self.client.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
+        let answer =
+            self.client.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
         answer.map(|_| ()).map_err(|source| StartError::request("pebble", source))
     }
 
     async fn manage(&self, path: &str) -> Result<String, StartError> {
-        let answer = self.client.get(self.management(path)).send().await.and_then(reqwest::Response::error_for_status);
+        let answer =
+            self.client.get(self.management(path)).send().await.and_then(reqwest::Response::error_for_status);
         let answer = answer.map_err(|source| StartError::request("pebble", source))?;
         answer.text().await.map_err(|source| StartError::request("pebble", source))
     }
@@ -282,11 +287,26 @@ impl ChallengeTestServer {
     async fn start() -> Result<Self, StartError> {
         let name = "pebble-challtestsrv";
         let program = tools::ensure_async(Tool::PebbleChalltestsrv).await?;
-        let directory = TempDir::with_prefix("gatecert-dns-").map_err(|source| StartError::set_up(name, source))?;
+        let directory =
+            TempDir::with_prefix("gatecert-dns-").map_err(|source| StartError::set_up(name, source))?;
         let [dns, management] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let arguments = [
-            "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", &dns, "-management", &management,
-            "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "",
+            "-defaultIPv4",
+            "127.0.0.1",
+            "-defaultIPv6",
+            "",
+            "-dnsserver",
+            &dns,
+            "-management",
+            &management,
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-doh",
+            "",
         ];
         let mut process = Process::start(name, &program, &arguments, &[], directory)?;
         let client = https_client("", &[])?;

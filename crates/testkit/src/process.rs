@@ -19,7 +19,8 @@ const LOG_LINES: usize = 20;
 
 /// Runs the program behind a pipe: when that closes, for whatever reason (`kill -9` of the test among them), the
 /// program is killed. `PR_SET_PDEATHSIG` would do it at the end of the starting *thread*.
-const WATCHED: &str = r#""$@" & child=$!; exec 3<&0; (cat <&3 >/dev/null; kill -KILL $child 2>/dev/null) & wait $child"#;
+const WATCHED: &str =
+    r#""$@" & child=$!; exec 3<&0; (cat <&3 >/dev/null; kill -KILL $child 2>/dev/null) & wait $child"#;
 
 /// A running server. Dropping it kills the server; the directory with its files goes too, unless the thread panics.
 #[derive(Debug)]

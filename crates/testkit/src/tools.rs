@@ -199,7 +199,8 @@ pub fn path(tool: Tool) -> Result<Option<PathBuf>, ToolError> {
     if let Some(variable) = tool.variable()
         && let Some(value) = env::var_os(variable).filter(|value| !value.is_empty())
     {
-        let path = if variable == "KUBEBUILDER_ASSETS" { Path::new(&value).join(tool.name()) } else { value.into() };
+        let path =
+            if variable == "KUBEBUILDER_ASSETS" { Path::new(&value).join(tool.name()) } else { value.into() };
         return if path.exists() { Ok(Some(path)) } else { Err(ToolError::Override { variable, path }) };
     }
     Ok(Some(folder(tool)?.join(tool.file())).filter(|path| path.exists()))
@@ -241,12 +242,17 @@ pub async fn ensure_async(tool: Tool) -> Result<PathBuf, ToolError> {
     joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-#[allow(clippy::print_stderr, clippy::disallowed_methods, reason = "tells a developer what takes long, and how long")]
+#[allow(
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "tells a developer what takes long, and how long"
+)]
 fn get(tool: Tool, cache: &Path, folder: &Path) -> Result<(), ToolError> {
     eprintln!("getting {tool} {} (takes {})", tool.version(), tool.takes());
     let start = Instant::now();
     let failed = |source| ToolError::Cache { path: folder.to_owned(), source };
-    let temporary = tempfile::Builder::new().prefix(&format!(".{tool}-")).tempdir_in(cache).map_err(failed)?;
+    let temporary =
+        tempfile::Builder::new().prefix(&format!(".{tool}-")).tempdir_in(cache).map_err(failed)?;
     build::build(tool, temporary.path())?;
     build::verify(tool, &temporary.path().join(tool.file()))?;
     // A folder in the cache is always whole: it appears by one rename.

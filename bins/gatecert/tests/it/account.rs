@@ -34,7 +34,11 @@ async fn made_once_shown_changed_rolled_over_and_ended() {
     let contacts = setting.account(&["show"]).expect(0).json()["contacts"].clone();
     assert_eq!(contacts, json!(["ops@example.test", "b@example.test"]));
     let told = setting.issue(&["-d", "b.test", "--email", "c@example.test"]).expect(0);
-    assert!(told.err.contains("new e-mail addresses") && !told.err.contains("created account"), "{}", told.err);
+    assert!(
+        told.err.contains("new e-mail addresses") && !told.err.contains("created account"),
+        "{}",
+        told.err
+    );
 
     let rolled = setting.account(&["rollover"]).expect(0).json();
     assert_eq!(rolled["account"], shown["account"]);
@@ -79,7 +83,8 @@ async fn imported_by_its_key() {
     let issued = setting.issue(&["-d", "b.test"]).expect(0);
     assert!(!issued.err.contains("created account"), "{}", issued.err);
 
-    std::fs::write(setting.path("strange.pem"), "-----BEGIN NOTHING-----\nAAAA\n-----END NOTHING-----\n").unwrap();
+    std::fs::write(setting.path("strange.pem"), "-----BEGIN NOTHING-----\nAAAA\n-----END NOTHING-----\n")
+        .unwrap();
     let strange = setting.path("strange.pem").display().to_string();
     let refused = setting.account(&["import", &strange, "--force"]);
     assert_eq!(refused.code, 2, "{refused:?}");

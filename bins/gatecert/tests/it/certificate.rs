@@ -22,12 +22,14 @@ async fn issued_once_shown_and_listed() {
     assert!(std::fs::read_to_string(at("tls.crt")).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
     assert!(at("sds.yaml").is_file() && !at("journal.json").exists());
 
-    let again = setting.issue(&["-d", "www.example.test", "-d", "example.test", "-o", "json"]).expect(0).json();
+    let again =
+        setting.issue(&["-d", "www.example.test", "-d", "example.test", "-o", "json"]).expect(0).json();
     assert_eq!((&again["status"], &again["serial"]), (&json!("up-to-date"), &value["serial"]));
     let text = setting.issue(&["-d", "www.example.test", "-d", "example.test"]).expect(0).out;
     assert!(text.contains("nothing to do"), "{text}");
 
-    let forced = setting.issue(&["-d", "www.example.test,example.test", "--force", "-o", "json"]).expect(0).json();
+    let forced =
+        setting.issue(&["-d", "www.example.test,example.test", "--force", "-o", "json"]).expect(0).json();
     assert_ne!(forced["serial"], value["serial"]);
 
     let listed = setting.run(&["list", "-o", "json"]).expect(0).json();
@@ -45,8 +47,9 @@ async fn other_names_or_keys_are_reissued() {
     let setting = Setting::new(Pebble::builder()).await;
     setting.issue(&["-d", "a.test"]).expect(0);
     let more = setting.issue(&["-d", "a.test,b.test", "-o", "json"]).expect(0).json();
-    assert_eq!(more["reason"], "the names changed: added b.test");
-    let rsa = setting.issue(&["-d", "a.test,b.test", "--key-type", "rsa-2048", "-o", "json"]).expect(0).json();
+    assert_eq!(more["reason"], "the names changed, added b.test");
+    let rsa =
+        setting.issue(&["-d", "a.test,b.test", "--key-type", "rsa-2048", "-o", "json"]).expect(0).json();
     assert_eq!(rsa["keyType"], "rsa-2048");
 }
 
@@ -54,7 +57,8 @@ async fn other_names_or_keys_are_reissued() {
 async fn a_hundred_names_and_addresses() {
     let setting = Setting::new(Pebble::builder()).await;
     let names: Vec<String> = (0..99).map(|n| format!("n{n}.test")).collect();
-    let value = setting.issue(&["-d", &names.join(","), "--ip", "127.0.0.1", "-o", "json", "-q"]).expect(0).json();
+    let value =
+        setting.issue(&["-d", &names.join(","), "--ip", "127.0.0.1", "-o", "json", "-q"]).expect(0).json();
     assert_eq!(value["identifiers"].as_array().unwrap().len(), 100);
     assert_eq!(value["name"], "n0.test");
 }
@@ -106,8 +110,12 @@ async fn a_failed_renewal_keeps_the_old_pair_and_waits() {
 
     let run = setting.run(&["renew", "-o", "json"]).expect(3);
     assert!(run.err.contains("error: a.test: validation failed"), "{}", run.err);
-    let statuses: Vec<Value> =
-        run.json()["certificates"].as_array().unwrap().iter().map(|outcome| outcome["status"].clone()).collect();
+    let statuses: Vec<Value> = run.json()["certificates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| outcome["status"].clone())
+        .collect();
     assert_eq!(statuses, ["failed", "renewed"]);
     assert_eq!(std::fs::read(setting.out().join("a.test/tls.crt")).unwrap(), old);
     assert_ne!(setting.record("b.test")["serial"], good["serial"]);
@@ -166,12 +174,22 @@ async fn through_a_webroot() {
             BufReader::new(&stream).read_line(&mut request).unwrap();
             let path = request.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
             let body = std::fs::read(root.join(path)).unwrap_or_default();
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).unwrap();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())
+                .unwrap();
             stream.write_all(&body).unwrap();
         }
     });
     let webroot_text = webroot.display().to_string();
-    let run = finish(&mut setting.at_ca(&["issue", "-d", "a.test,b.test", "--webroot", &webroot_text, "-o", "json"])).expect(0);
+    let run = finish(&mut setting.at_ca(&[
+        "issue",
+        "-d",
+        "a.test,b.test",
+        "--webroot",
+        &webroot_text,
+        "-o",
+        "json",
+    ]))
+    .expect(0);
     assert_eq!(run.json()["status"], "issued");
     assert_eq!(std::fs::read_dir(&webroot).unwrap().count(), 0, "what was made is gone");
     assert_eq!(setting.record("a.test")["renewal"]["http01"]["webroot"], json!(webroot_text));

@@ -11,13 +11,20 @@ async fn a_port_in_use_orders_nothing() {
     let setting = Setting::new(Pebble::builder()).await;
     let _taken = TcpListener::bind(setting.listen()).unwrap();
     let run = setting.issue(&["-d", "a.test"]).expect(1);
-    assert!(run.err.contains("--webroot") && run.err.contains(&std::process::id().to_string()), "{}", run.err);
+    assert!(
+        run.err.contains("--webroot") && run.err.contains(&std::process::id().to_string()),
+        "{}",
+        run.err
+    );
     assert!(!setting.out().join("accounts").exists(), "no account was made");
 }
 
 #[tokio::test]
 async fn an_unknown_profile_lists_those_that_there_are() {
-    let setting = Setting::new(Pebble::builder().profiles(&[("classic", "c", 7_776_000), ("shortlived", "s", 518_400)])).await;
+    let setting = Setting::new(
+        Pebble::builder().profiles(&[("classic", "c", 7_776_000), ("shortlived", "s", 518_400)]),
+    )
+    .await;
     let run = setting.issue(&["-d", "a.test", "--profile", "eternal"]).expect(2);
     assert!(run.err.contains("classic, shortlived"), "{}", run.err);
     setting.issue(&["-d", "a.test", "--profile", "shortlived"]).expect(0);
@@ -27,7 +34,15 @@ async fn an_unknown_profile_lists_those_that_there_are() {
 async fn a_ca_that_is_not_trusted_names_the_option() {
     let setting = Setting::new(Pebble::builder()).await;
     let server = setting.pebble.directory_url().to_string();
-    let run = finish(&mut setting.command(&["issue", "-d", "a.test", "--server", &server, "--http01-listen", &setting.listen()]));
+    let run = finish(&mut setting.command(&[
+        "issue",
+        "-d",
+        "a.test",
+        "--server",
+        &server,
+        "--http01-listen",
+        &setting.listen(),
+    ]));
     let run = run.expect(1);
     assert!(run.err.contains("not trusted") && run.err.contains("--ca-file"), "{}", run.err);
 }
@@ -38,14 +53,19 @@ async fn a_directory_that_answers_html() {
     let page = ResponseTemplate::new(200).set_body_raw("<html>welcome</html>", "text/html");
     Mock::given(any()).respond_with(page).mount(&server).await;
     let out = tempfile::TempDir::new().unwrap();
-    let mut command = gatecert(&["issue", "-d", "a.test", "--server", &server.uri(), "--http01-listen", "127.0.0.1:0"]);
+    let mut command =
+        gatecert(&["issue", "-d", "a.test", "--server", &server.uri(), "--http01-listen", "127.0.0.1:0"]);
     let run = tokio::task::spawn_blocking(move || {
         let run = finish(command.arg("--out").arg(out.path()));
         (run, out)
     });
     let (run, out) = run.await.unwrap();
     let run = run.expect(1);
-    assert!(run.err.contains("text/html") && run.err.contains("hint: is this the URL of an ACME directory"), "{}", run.err);
+    assert!(
+        run.err.contains("text/html") && run.err.contains("hint: is this the URL of an ACME directory"),
+        "{}",
+        run.err
+    );
     assert!(!run.err.contains("welcome"), "{}", run.err);
     assert!(!out.path().join("a.test/tls.crt").exists());
 }

@@ -68,7 +68,12 @@ impl Setting {
 
     /// Options that name the CA.
     pub fn authority(&self) -> [String; 4] {
-        ["--server".into(), self.pebble.directory_url().into(), "--ca-file".into(), self.ca_file().display().to_string()]
+        [
+            "--server".into(),
+            self.pebble.directory_url().into(),
+            "--ca-file".into(),
+            self.ca_file().display().to_string(),
+        ]
     }
 
     /// A command that takes the CA's options.
@@ -80,7 +85,10 @@ impl Setting {
 
     /// `gatecert issue` with the responder where Pebble asks.
     pub fn issue(&self, arguments: &[&str]) -> Run {
-        finish(self.at_ca(&[&["issue", "--http01-listen", &self.listen()], arguments].concat()).stdin(Stdio::null()))
+        finish(
+            self.at_ca(&[&["issue", "--http01-listen", &self.listen()], arguments].concat())
+                .stdin(Stdio::null()),
+        )
     }
 
     /// `cert.json` of a certificate.
@@ -100,7 +108,11 @@ impl Setting {
 /// The program, with nothing of the environment that it would take options from.
 pub fn gatecert(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatecert"));
-    command.args(arguments).env_remove("GATECERT_SERVER").env_remove("GATECERT_OUT").env_remove("GATECERT_LOG");
+    command
+        .args(arguments)
+        .env_remove("GATECERT_SERVER")
+        .env_remove("GATECERT_OUT")
+        .env_remove("GATECERT_LOG");
     command
 }
 

@@ -3,9 +3,10 @@
 use crate::clock::PatientClock;
 use crate::counting::CountingTransport;
 use gatecert_acme::{
-    Account, AccountError, AccountKey, AccountStatus, AuthorizationStatus, CertificateChain, CertificateId, ChainPreference, Client,
-    Contact, ExternalAccount, HttpTransport, Identifier, IssuedCertificate, KeyAlgorithm, NewAccount, NewOrder, Order, OrderError,
-    OrderStatus, ProblemKind, RevocationError, RevocationReason, Transport,
+    Account, AccountError, AccountKey, AccountStatus, AuthorizationStatus, CertificateChain, CertificateId,
+    ChainPreference, Client, Contact, ExternalAccount, HttpTransport, Identifier, IssuedCertificate,
+    KeyAlgorithm, NewAccount, NewOrder, Order, OrderError, OrderStatus, ProblemKind, RevocationError,
+    RevocationReason, Transport,
 };
 use gatecert_http01::{Responder, Server, TokenStore};
 use gatecert_testkit::{Pebble, PebbleBuilder};
@@ -35,7 +36,11 @@ impl Setting {
     }
 
     /// From a new order to a downloaded certificate; gives the key too.
-    async fn issue(&self, account: &Account, order: NewOrder) -> Result<(IssuedCertificate, rcgen::KeyPair), OrderError> {
+    async fn issue(
+        &self,
+        account: &Account,
+        order: NewOrder,
+    ) -> Result<(IssuedCertificate, rcgen::KeyPair), OrderError> {
         let mut order = account.new_order(&order).await?;
         self.prove(account, &mut order).await?;
         let key = rcgen::KeyPair::generate().unwrap();
@@ -316,7 +321,8 @@ async fn revoked_by_certificate_key() {
     let (issued, key) = setting.issue(&account, names(1)).await.unwrap();
     let leaf = issued.chain.leaf_der();
     let stranger = crate::pebble::key();
-    let refused = setting.client.revoke_with_certificate_key(&stranger, leaf, RevocationReason::KeyCompromise).await;
+    let refused =
+        setting.client.revoke_with_certificate_key(&stranger, leaf, RevocationReason::KeyCompromise).await;
     assert!(refused.is_err());
     let key = AccountKey::from_pem(&key.serialize_pem()).unwrap();
     setting.client.revoke_with_certificate_key(&key, leaf, RevocationReason::KeyCompromise).await.unwrap();
@@ -353,7 +359,8 @@ async fn renewal_information_and_replacement() {
 async fn a_refused_name_says_so() {
     let setting = Setting::new(Pebble::builder().domain_blocklist(&["blocked.test"])).await;
     let account = setting.account().await;
-    let error = account.new_order(&NewOrder::new([Identifier::dns("blocked.test").unwrap()])).await.unwrap_err();
+    let error =
+        account.new_order(&NewOrder::new([Identifier::dns("blocked.test").unwrap()])).await.unwrap_err();
     assert_eq!(error.problem().unwrap().kind, ProblemKind::RejectedIdentifier, "{error:?}");
 }
 

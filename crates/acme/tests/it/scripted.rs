@@ -2,8 +2,9 @@
 
 use crate::scripted_ca::{ScriptedCa, html, problem, protected};
 use gatecert_acme::{
-    AccountError, AccountKey, AuthorizationError, CertificateId, ChallengeKind, Client, DirectoryError, Identifier, KeyAlgorithm, NewOrder, OrderError,
-    OrderStatus, ProblemKind, RenewalInfoError, RequestError, Retry,
+    AccountError, AccountKey, AuthorizationError, CertificateId, ChallengeKind, Client, DirectoryError,
+    Identifier, KeyAlgorithm, NewOrder, OrderError, OrderStatus, ProblemKind, RenewalInfoError, RequestError,
+    Retry,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -87,7 +88,9 @@ async fn a_bad_nonce_is_known_by_its_type_alone() {
 
 #[tokio::test]
 async fn an_error_page_is_its_status() {
-    for (status, retry) in [(500, Retry::After(seconds(60))), (502, Retry::After(seconds(60))), (404, Retry::No)] {
+    for (status, retry) in
+        [(500, Retry::After(seconds(60))), (502, Retry::After(seconds(60))), (404, Retry::No)]
+    {
         let ca = ScriptedCa::start().await;
         let account = ca.account().await;
         ca.on("POST", "/order/1", [html(status)]).await;
@@ -105,7 +108,8 @@ async fn a_problem_without_type_keeps_its_detail() {
     let ca = ScriptedCa::start().await;
     let account = ca.account().await;
     let body = r#"{"detail":"a certificate\u0000 is missing","status":403}"#;
-    ca.on("POST", "/orders", [ResponseTemplate::new(403).set_body_raw(body, "application/problem+json")]).await;
+    ca.on("POST", "/orders", [ResponseTemplate::new(403).set_body_raw(body, "application/problem+json")])
+        .await;
     let error = account.new_order(&www()).await.unwrap_err();
     assert_eq!(error.problem().unwrap().kind, ProblemKind::Other("about:blank".into()));
     assert!(error.request().unwrap().to_string().ends_with("a certificate  is missing"), "{error:?}");
@@ -129,7 +133,12 @@ async fn subproblems_name_their_identifiers() {
     let body = json!({"type": "urn:ietf:params:acme:error:compound", "detail": "two", "subproblems": [
         {"type": "urn:ietf:params:acme:error:caa", "detail": "CAA forbids", "identifier": {"type": "dns", "value": "www.example.test"}},
         {"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "policy"}]});
-    ca.on("POST", "/orders", [ResponseTemplate::new(403).set_body_raw(body.to_string(), "application/problem+json")]).await;
+    ca.on(
+        "POST",
+        "/orders",
+        [ResponseTemplate::new(403).set_body_raw(body.to_string(), "application/problem+json")],
+    )
+    .await;
     let error = account.new_order(&www()).await.unwrap_err();
     let problem = error.problem().unwrap();
     assert_eq!(problem.subproblems[0].kind, ProblemKind::Caa);
@@ -174,7 +183,8 @@ async fn a_retry_after_in_the_past_is_now_but_not_at_once() {
     let ca = ScriptedCa::start().await;
     let account = ca.account().await;
     let unavailable = html(503).append_header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT");
-    ca.on("POST", "/order/1", [unavailable.clone(), unavailable.clone(), unavailable.clone(), unavailable]).await;
+    ca.on("POST", "/order/1", [unavailable.clone(), unavailable.clone(), unavailable.clone(), unavailable])
+        .await;
     let error = account.order(ca.url("/order/1").parse().unwrap()).await.unwrap_err();
     assert_eq!(error.retry(), Retry::After(Duration::ZERO));
     assert_eq!(ca.clock.sleeps(), [Duration::from_millis(500), seconds(1), seconds(2)]);
@@ -217,7 +227,12 @@ async fn ready_may_be_seen_after_finalize_and_a_location_is_not_needed() {
     let mut valid = ca.order("valid");
     valid.as_object_mut().unwrap().remove("finalize");
     valid["certificate"] = json!("/cert/1");
-    ca.on("POST", "/order/1", [ca.seen("ready"), ca.seen("processing"), ResponseTemplate::new(200).set_body_json(valid)]).await;
+    ca.on(
+        "POST",
+        "/order/1",
+        [ca.seen("ready"), ca.seen("processing"), ResponseTemplate::new(200).set_body_json(valid)],
+    )
+    .await;
     let pem = chain_pem();
     let cert = ResponseTemplate::new(200)
         .set_body_raw(pem.clone(), "application/pem-certificate-chain")
@@ -282,7 +297,8 @@ async fn an_invalid_order_carries_its_problem() {
     let account = ca.account().await;
     let mut invalid = ca.order("invalid");
     invalid["error"] = json!({"type": "urn:ietf:params:acme:error:invalidProfile", "detail": "gone"});
-    ca.on("POST", "/order/1", [ca.seen("processing"), ResponseTemplate::new(200).set_body_json(invalid)]).await;
+    ca.on("POST", "/order/1", [ca.seen("processing"), ResponseTemplate::new(200).set_body_json(invalid)])
+        .await;
     let mut order = account.order(ca.url("/order/1").parse().unwrap()).await.unwrap();
     let error = order.wait_valid().await.unwrap_err();
     assert_eq!(error.problem().unwrap().kind, ProblemKind::InvalidProfile);
@@ -333,7 +349,8 @@ async fn thousands_of_authorizations_are_not_followed() {
 async fn a_redirect_is_not_followed() {
     let ca = ScriptedCa::start().await;
     let account = ca.account().await;
-    ca.on("POST", "/order/1", [ResponseTemplate::new(307).append_header("location", ca.url("/elsewhere"))]).await;
+    ca.on("POST", "/order/1", [ResponseTemplate::new(307).append_header("location", ca.url("/elsewhere"))])
+        .await;
     let error = account.order(ca.url("/order/1").parse().unwrap()).await.unwrap_err();
     assert_eq!(error.request().unwrap().status().unwrap().as_u16(), 307);
     assert!(ca.requests("/elsewhere").await.is_empty());
@@ -364,7 +381,8 @@ async fn what_is_no_directory() {
     let client = build("/odd").await.unwrap();
     assert_eq!(client.directory().meta.profiles.len(), 1);
     assert_eq!(client.directory().new_account.as_str(), ca.url("/a"));
-    let error = Client::builder("http://ca.example.test/directory".parse().unwrap()).build().await.unwrap_err();
+    let error =
+        Client::builder("http://ca.example.test/directory".parse().unwrap()).build().await.unwrap_err();
     assert!(matches!(error, DirectoryError::Insecure { .. }));
 }
 
@@ -378,12 +396,18 @@ async fn renewal_information() {
     let good = window("2027-01-02T04:00:00Z", "2027-01-03T04:00:00.5+01:00");
     for (header, wait) in [(None, 21600), (Some("1"), 60), (Some("7200"), 7200), (Some("9999999"), 86400)] {
         let answer = ResponseTemplate::new(200).set_body_json(&good);
-        ca.on("GET", at, [header.map_or(answer.clone(), |value| answer.append_header("retry-after", value))]).await;
+        ca.on("GET", at, [header.map_or(answer.clone(), |value| answer.append_header("retry-after", value))])
+            .await;
         let info = client.renewal_info(&id).await.unwrap();
         assert_eq!(info.retry_after, seconds(wait), "{header:?}");
         assert_eq!(info.window.end.to_string(), "2027-01-03T03:00:00.5Z");
     }
-    ca.on("GET", at, [ResponseTemplate::new(200).set_body_json(window("2027-01-03T04:00:00Z", "2027-01-02T04:00:00Z"))]).await;
+    ca.on(
+        "GET",
+        at,
+        [ResponseTemplate::new(200).set_body_json(window("2027-01-03T04:00:00Z", "2027-01-02T04:00:00Z"))],
+    )
+    .await;
     let error = client.renewal_info(&id).await.unwrap_err();
     assert!(matches!(error, RenewalInfoError::Window { .. }));
     assert_eq!(error.retry(), Retry::After(seconds(21600)));
@@ -397,7 +421,12 @@ async fn changed_terms_name_where_to_agree() {
     let account = ca.account().await;
     let body = json!({"type": "urn:ietf:params:acme:error:userActionRequired", "detail": "Terms of service have changed",
         "instance": "https://ca.test/tos/2"});
-    ca.on("POST", "/orders", [ResponseTemplate::new(403).set_body_raw(body.to_string(), "application/problem+json")]).await;
+    ca.on(
+        "POST",
+        "/orders",
+        [ResponseTemplate::new(403).set_body_raw(body.to_string(), "application/problem+json")],
+    )
+    .await;
     let error = account.new_order(&www()).await.unwrap_err();
     assert_eq!(error.problem().unwrap().kind, ProblemKind::UserActionRequired);
     assert_eq!(error.problem().unwrap().instance.as_deref(), Some("https://ca.test/tos/2"));
@@ -410,7 +439,8 @@ async fn a_key_of_another_account_is_refused_and_a_lost_answer_is_looked_up() {
     let account = ca.account().await;
     let key = || AccountKey::generate(KeyAlgorithm::Es256).unwrap();
     // Pebble 2.10 means to answer 409 here and answers 200.
-    let conflict = problem(409, "conflict", "New key is already in use").append_header("location", ca.url("/account/2"));
+    let conflict =
+        problem(409, "conflict", "New key is already in use").append_header("location", ca.url("/account/2"));
     ca.on("POST", "/key-change", [conflict]).await;
     let error = account.roll_over(key()).await.unwrap_err();
     assert!(matches!(error, AccountError::KeyInUse), "{error:?}");

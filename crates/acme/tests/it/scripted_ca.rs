@@ -56,7 +56,12 @@ impl ScriptedCa {
     pub async fn on(&self, verb: &str, at: &str, answers: impl IntoIterator<Item = ResponseTemplate>) {
         let sequence = Sequence { answers: answers.into_iter().collect(), next: AtomicUsize::new(0) };
         // The latest script for a path counts.
-        Mock::given(method(verb)).and(path(at)).respond_with(sequence).with_priority(self.priority()).mount(&self.server).await;
+        Mock::given(method(verb))
+            .and(path(at))
+            .respond_with(sequence)
+            .with_priority(self.priority())
+            .mount(&self.server)
+            .await;
     }
 
     fn priority(&self) -> u8 {
@@ -88,7 +93,9 @@ impl ScriptedCa {
 
     /// A new order's answer.
     pub fn created(&self, status: &str) -> ResponseTemplate {
-        ResponseTemplate::new(201).append_header("location", self.url("/order/1")).set_body_json(self.order(status))
+        ResponseTemplate::new(201)
+            .append_header("location", self.url("/order/1"))
+            .set_body_json(self.order(status))
     }
 
     /// An order's answer.
@@ -105,7 +112,8 @@ impl ScriptedCa {
 
 /// A problem document.
 pub fn problem(status: u16, kind: &str, detail: &str) -> ResponseTemplate {
-    let body = json!({"type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail, "status": status});
+    let body =
+        json!({"type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail, "status": status});
     ResponseTemplate::new(status).set_body_raw(body.to_string(), "application/problem+json")
 }
 
@@ -117,5 +125,6 @@ pub fn html(status: u16) -> ResponseTemplate {
 /// The protected header of a request.
 pub fn protected(request: &Request) -> Value {
     let jws: Value = serde_json::from_slice(&request.body).unwrap();
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(jws["protected"].as_str().unwrap()).unwrap()).unwrap()
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(jws["protected"].as_str().unwrap()).unwrap())
+        .unwrap()
 }

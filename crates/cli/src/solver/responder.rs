@@ -16,9 +16,13 @@ impl ResponderSolver {
     pub(crate) fn bind(address: ListenAddress) -> Result<Self, Failure> {
         let tokens = TokenStore::new();
         let server = Server::bind(address).map_err(|error| {
-            Failure::local("bind", &error).hint("--http01-listen takes another address, --webroot a directory that is served")
+            let options =
+                "--http01-listen takes another address, --webroot a directory that is served on port 80";
+            let hint = error.hint().map_or_else(|| options.into(), |hint| format!("{hint}\n{options}"));
+            Failure::local("bind", &error).hint(hint)
         })?;
-        let server = server.spawn(Responder::new(tokens.clone())).map_err(|error| Failure::local("bind", &error))?;
+        let server =
+            server.spawn(Responder::new(tokens.clone())).map_err(|error| Failure::local("bind", &error))?;
         Ok(Self { tokens, _server: server })
     }
 }
@@ -28,7 +32,9 @@ impl Solver for ResponderSolver {
     async fn present(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
         for Presentation { identifier, token, key_authorization } in presentations {
             let put = self.tokens.insert(&identifier.value(), token, key_authorization);
-            put.map_err(|error| SolverError::of(identifier.clone(), "its answer can not be served").with_source(error))?;
+            put.map_err(|error| {
+                SolverError::of(identifier.clone(), "its answer can not be served").with_source(error)
+            })?;
         }
         Ok(())
     }

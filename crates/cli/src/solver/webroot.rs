@@ -72,7 +72,8 @@ impl Solver for WebrootSolver {
         for presentation in presentations {
             self.present_one(presentation).map_err(|error| {
                 let path = self.challenges.display();
-                SolverError::of(presentation.identifier.clone(), format!("no file can be put into `{path}`")).with_source(error)
+                SolverError::of(presentation.identifier.clone(), format!("no file can be put into `{path}`"))
+                    .with_source(error)
             })?;
         }
         Ok(())
@@ -88,7 +89,9 @@ impl Solver for WebrootSolver {
             let path = self.challenges.join(token);
             if made.files.remove(&path) {
                 let removed = fs::remove_file(&path);
-                removed.map_err(|error| SolverError::of(identifier.clone(), "its file stays").with_source(error))?;
+                removed.map_err(|error| {
+                    SolverError::of(identifier.clone(), "its file stays").with_source(error)
+                })?;
             }
         }
         Ok(())

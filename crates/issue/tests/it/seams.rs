@@ -4,19 +4,31 @@ use crate::cut::Cut;
 use async_trait::async_trait;
 use gatecert_http01::TokenStore;
 use gatecert_issue::{Entry, Journal, JournalError, MemoryJournal, Presentation, Solver, SolverError};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub struct StoreSolver {
     store: TokenStore,
     pub cut: Option<Arc<Cut>>,
     pub fails_at: Option<&'static str>,
     pub clean_ups: AtomicUsize,
+    presented: Mutex<Vec<Presentation>>,
 }
 
 impl StoreSolver {
     pub fn new(store: TokenStore) -> Self {
-        Self { store, cut: None, fails_at: None, clean_ups: AtomicUsize::new(0) }
+        Self { store, cut: None, fails_at: None, clean_ups: AtomicUsize::new(0), presented: Mutex::default() }
+    }
+
+    /// Loses all answers, as a responder that ends.
+    pub fn forget(&self) {
+        self.remove(&std::mem::take(&mut *self.presented.lock().unwrap()));
+    }
+
+    fn remove(&self, presentations: &[Presentation]) {
+        for Presentation { identifier, token, .. } in presentations {
+            self.store.remove(&identifier.value(), token);
+        }
     }
 
     async fn step(&self, step: &'static str, work: impl FnOnce()) -> Result<(), SolverError> {
@@ -40,6 +52,7 @@ async fn point(cut: Option<&Arc<Cut>>) {
 impl Solver for StoreSolver {
     async fn present(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
         self.step("present", || {
+            self.presented.lock().unwrap().extend_from_slice(presentations);
             for Presentation { identifier, token, key_authorization } in presentations {
                 self.store.insert(&identifier.value(), token, key_authorization).unwrap();
             }
@@ -54,9 +67,7 @@ impl Solver for StoreSolver {
     async fn clean_up(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
         self.clean_ups.fetch_add(1, Ordering::SeqCst);
         self.step("clean_up", || {
-            for Presentation { identifier, token, .. } in presentations {
-                self.store.remove(&identifier.value(), token);
-            }
+            self.remove(presentations);
         })
         .await
     }

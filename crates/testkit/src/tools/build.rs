@@ -97,7 +97,8 @@ fn go_build(tool: Tool, into: &Path, go_mod: &str, package: &str, flags: &[&str]
 
 fn etcd(into: &Path) -> Result<(), ToolError> {
     let package = "go.etcd.io/etcd/server/v3";
-    let go_mod = format!("module tools\ngo 1.26\nrequire {package} v{}\ntool {package}\n", Tool::Etcd.version());
+    let go_mod =
+        format!("module tools\ngo 1.26\nrequire {package} v{}\ntool {package}\n", Tool::Etcd.version());
     go_build(Tool::Etcd, into, &go_mod, package, &["-ldflags", "-s -w"])
 }
 
@@ -118,7 +119,8 @@ fn kubernetes(tool: Tool, into: &Path) -> Result<(), ToolError> {
 
 fn istiod(into: &Path) -> Result<(), ToolError> {
     let package = format!("{ISTIO}/pilot/cmd/pilot-discovery");
-    let go_mod = format!("module tools\ngo 1.26\nrequire {ISTIO} v{}\ntool {package}\n", Tool::Istiod.version());
+    let go_mod =
+        format!("module tools\ngo 1.26\nrequire {ISTIO} v{}\ntool {package}\n", Tool::Istiod.version());
     go_build(Tool::Istiod, into, &go_mod, &package, &["-ldflags", "-s -w"])?;
     let crds = module_file(Tool::Istiod, ISTIO, "Dir")?.join("manifests/charts/base/files/crd-all.gen.yaml");
     copy(&crds, &into.join("crd-all.gen.yaml"))
@@ -136,10 +138,16 @@ fn gateway_api(into: &Path) -> Result<(), ToolError> {
 fn module_file(tool: Tool, module: &str, what: &str) -> Result<PathBuf, ToolError> {
     let mut download = Command::new(go()?);
     let command = format!("go mod download -json {module}@v{}", tool.version());
-    let answer = run(tool, download.args(["mod", "download", "-json", &format!("{module}@v{}", tool.version())]))?;
+    let answer =
+        run(tool, download.args(["mod", "download", "-json", &format!("{module}@v{}", tool.version())]))?;
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
     let path = answer.get(what).and_then(serde_json::Value::as_str).map(PathBuf::from);
-    path.ok_or_else(|| ToolError::Step { tool, command, what: format!("names no {what}"), output: String::new() })
+    path.ok_or_else(|| ToolError::Step {
+        tool,
+        command,
+        what: format!("names no {what}"),
+        output: String::new(),
+    })
 }
 
 fn certbot(into: &Path) -> Result<(), ToolError> {
@@ -170,7 +178,8 @@ fn write(path: &Path, text: &str) -> Result<(), ToolError> {
 
 /// Copies the content alone: files of Go's module cache are read-only.
 fn copy(from: &Path, to: &Path) -> Result<(), ToolError> {
-    let text = fs::read_to_string(from).map_err(|source| ToolError::Cache { path: from.to_owned(), source })?;
+    let text =
+        fs::read_to_string(from).map_err(|source| ToolError::Cache { path: from.to_owned(), source })?;
     write(to, &text)
 }
 

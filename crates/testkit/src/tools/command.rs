@@ -14,7 +14,8 @@ pub(super) fn run(tool: Tool, command: &mut Command) -> Result<String, ToolError
         io::ErrorKind::NotFound => missing(tool, command),
         _ => ToolError::Step { tool, command: text.clone(), what: error.to_string(), output: String::new() },
     })?;
-    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     if output.status.success() {
         return Ok(stdout);
     }
@@ -23,7 +24,12 @@ pub(super) fn run(tool: Tool, command: &mut Command) -> Result<String, ToolError
     if stderr.contains("No module named pip") {
         return Err(ToolError::Missing { program: "pip".into(), tool, hint: hint("pip") });
     }
-    Err(ToolError::Step { tool, command: text, what: format!("ended with {}", output.status), output: output_end })
+    Err(ToolError::Step {
+        tool,
+        command: text,
+        what: format!("ended with {}", output.status),
+        output: output_end,
+    })
 }
 
 fn missing(tool: Tool, command: &Command) -> ToolError {
