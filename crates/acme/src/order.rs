@@ -371,7 +371,7 @@ impl Order {
             // The order's URL stays the one it was made with: the answer need not have a `Location`.
             Ok(reply) => match State::from_reply(&reply) {
                 Ok(state) => {
-                    *self = Self::seen(self.account.clone(), self.url.clone(), state, reply.retry_after())?
+                    *self = Self::seen(self.account.clone(), self.url.clone(), state, reply.retry_after())?;
                 }
                 Err(_) => self.refresh().await?,
             },

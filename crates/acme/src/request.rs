@@ -396,11 +396,11 @@ impl Patience {
 
     fn wait_for_nonce(&mut self) -> Option<Duration> {
         self.nonce_refusals += 1;
-        match self.nonce_refusals {
-            0..=QUICK_NONCE_REFUSALS => Some(Duration::ZERO),
-            ..=MAX_NONCE_REFUSALS => Some(NONCE_REFUSAL_WAIT),
-            _ => None,
+        if self.nonce_refusals > MAX_NONCE_REFUSALS {
+            return None;
         }
+        let is_quick = self.nonce_refusals <= QUICK_NONCE_REFUSALS;
+        Some(if is_quick { Duration::ZERO } else { NONCE_REFUSAL_WAIT })
     }
 
     /// A rate limit without a time is not worth a second request within seconds.

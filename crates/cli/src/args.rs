@@ -48,7 +48,7 @@ pub(crate) enum Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Gets a certificate and puts it where Envoy reads it.
-    Issue(Issue),
+    Issue(Box<Issue>),
     /// Renews every certificate whose time has come.
     Renew(Renew),
     /// Lists the certificates.

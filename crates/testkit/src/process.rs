@@ -83,7 +83,7 @@ impl Process {
 
     /// The directory that it runs in.
     pub fn directory(&self) -> &Path {
-        self.log.parent().unwrap_or(Path::new("."))
+        self.log.parent().unwrap_or_else(|| Path::new("."))
     }
 
     fn not_ready(&mut self, what: String) -> StartError {

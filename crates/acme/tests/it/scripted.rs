@@ -158,7 +158,8 @@ async fn a_rate_limit_is_not_asked_twice() {
         let ca = ScriptedCa::start().await;
         let account = ca.account().await;
         let limited = problem(429, "rateLimited", "too many certificates already issued");
-        let limited = header.map_or(limited.clone(), |value| limited.append_header("retry-after", value));
+        let limited =
+            header.into_iter().fold(limited, |limited, value| limited.append_header("retry-after", value));
         ca.on("POST", "/orders", [limited]).await;
         let error = account.new_order(&www()).await.unwrap_err();
         assert_eq!(error.retry(), retry, "{header:?}");
@@ -396,8 +397,12 @@ async fn renewal_information() {
     let good = window("2027-01-02T04:00:00Z", "2027-01-03T04:00:00.5+01:00");
     for (header, wait) in [(None, 21600), (Some("1"), 60), (Some("7200"), 7200), (Some("9999999"), 86400)] {
         let answer = ResponseTemplate::new(200).set_body_json(&good);
-        ca.on("GET", at, [header.map_or(answer.clone(), |value| answer.append_header("retry-after", value))])
-            .await;
+        ca.on(
+            "GET",
+            at,
+            [header.into_iter().fold(answer, |answer, value| answer.append_header("retry-after", value))],
+        )
+        .await;
         let info = client.renewal_info(&id).await.unwrap();
         assert_eq!(info.retry_after, seconds(wait), "{header:?}");
         assert_eq!(info.window.end.to_string(), "2027-01-03T03:00:00.5Z");

@@ -11,8 +11,8 @@ use gatecert_acme::{
 use std::time::Duration;
 use url::Url;
 
-/// How many authorizations of one order are read, or challenges answered, at the same time. Let's Encrypt's edge allows 20 new nonces a second,
-/// which is what a burst of first requests needs.
+/// How many authorizations of one order are read, or challenges answered, at the same time. Let's Encrypt's edge allows
+/// 20 new nonces a second, which is what a burst of first requests needs.
 const MAX_PARALLEL: usize = 16;
 
 /// After one name has failed, the waits for the CA to be through with the others: 9 seconds in all. Names that become
@@ -37,7 +37,10 @@ impl Issuance<'_> {
     pub(super) async fn prove(&self, attempt: &mut Attempt) -> Result<(), ObtainError> {
         match attempt.order.status() {
             OrderStatus::Pending | OrderStatus::Unknown => {}
-            _ if attempt.is_resumed => return Ok(self.sweep(&attempt.order).await),
+            _ if attempt.is_resumed => {
+                self.sweep(&attempt.order).await;
+                return Ok(());
+            }
             OrderStatus::Ready => {
                 self.request.identifiers.iter().for_each(|identifier| self.reused(identifier));
                 return Ok(());

@@ -172,7 +172,7 @@ fn lego(into: &Path) -> Result<(), ToolError> {
 
 fn write(path: &Path, text: &str) -> Result<(), ToolError> {
     let failed = |source| ToolError::Cache { path: path.to_owned(), source };
-    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    fs::create_dir_all(path.parent().unwrap_or_else(|| Path::new("."))).map_err(failed)?;
     fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)
 }
 
