@@ -307,8 +307,10 @@ impl Order {
 
     /// Reads all its authorizations, sixteen at a time, in no particular order.
     pub async fn authorizations(&self) -> Result<Vec<Authorization>, OrderError> {
-        stream::iter(&self.state.authorizations)
-            .map(|url| self.account.authorization(url))
+        // Collected first: a closure in the stream would make this future one that can not be spawned.
+        let requests: Vec<_> =
+            self.state.authorizations.iter().map(|url| self.account.authorization(url)).collect();
+        stream::iter(requests)
             .buffer_unordered(MAX_PARALLEL)
             .try_collect()
             .await

@@ -10,7 +10,7 @@ use crate::request::Order;
 use crate::solver;
 use gatecert_acme::{CertificateId, Client, Clock, Retry};
 use gatecert_issue::{
-    Bundle, CertificateFacts, CertificateKey, Failures, Journal as _, Observed, Origin, Plan, Stored,
+    Bundle, CertificateFacts, CertificateKey, Entry, Failures, Journal as _, Observed, Origin, Plan, Stored,
     StoredWindow, facts, obtain, plan, renewal,
 };
 use gatecert_publish::{Certificate, FileStore, Record, RenewalWindow, StoreReader};
@@ -21,16 +21,21 @@ use std::sync::Arc;
 pub(crate) struct Present {
     record: Option<Record>,
     facts: Result<Option<CertificateFacts>, String>,
+    /// The order that an earlier run began and did not end.
+    pending_order: Option<url::Url>,
 }
 
 impl Present {
     pub(crate) fn look(store: &StoreReader, order: &Order) -> Self {
+        let pending_order = pending_order(store, order);
         match store.load(&order.name) {
-            Ok(None) => Self { record: None, facts: Ok(None) },
-            Ok(Some(certificate)) => {
-                Self { facts: facts_of(&certificate).map(Some), record: Some(certificate.record) }
-            }
-            Err(error) => Self { record: None, facts: Err(chain(&error)) },
+            Ok(None) => Self { record: None, facts: Ok(None), pending_order },
+            Ok(Some(certificate)) => Self {
+                facts: facts_of(&certificate).map(Some),
+                record: Some(certificate.record),
+                pending_order,
+            },
+            Err(error) => Self { record: None, facts: Err(chain(&error)), pending_order },
         }
     }
 
@@ -61,7 +66,7 @@ impl Present {
             wanted: &order.wanted(),
             ari: window.as_ref(),
             failures,
-            pending_order: None,
+            pending_order: self.pending_order.as_ref(),
             forced,
             now,
             jitter: self.facts().map_or(0.0, CertificateFacts::jitter),
@@ -84,6 +89,14 @@ impl Present {
             record.server == order.authority.server && !facts.is_expired(now) && shares_a_name;
         facts.certificate_id.clone().filter(|_| is_replaceable && record.revoked_at.is_none())
     }
+}
+
+/// The order in the journal, if it is for what is wanted. A journal that can not be read counts as none, as it does for
+/// the issuance.
+fn pending_order(store: &StoreReader, order: &Order) -> Option<url::Url> {
+    let journal = store.load_journal(&order.name).ok()??;
+    let entry: Entry = serde_json::from_slice(&journal).ok()?;
+    entry.is_for(&order.wanted()).then_some(entry.order_url)
 }
 
 /// The facts of a certificate whose key is its own.

@@ -5,7 +5,8 @@ use gatecert_testkit::Pebble;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 #[tokio::test]
 async fn issued_once_shown_and_listed() {
@@ -164,21 +165,7 @@ async fn through_a_webroot() {
     let setting = Setting::new(Pebble::builder()).await;
     let webroot = setting.path("webroot");
     std::fs::create_dir(&webroot).unwrap();
-    let listener = TcpListener::bind(setting.listen()).unwrap();
-    let root = webroot.clone();
-    std::thread::spawn(move || {
-        // As little of a web server as serves files.
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = String::new();
-            BufReader::new(&stream).read_line(&mut request).unwrap();
-            let path = request.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
-            let body = std::fs::read(root.join(path)).unwrap_or_default();
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())
-                .unwrap();
-            stream.write_all(&body).unwrap();
-        }
-    });
+    serve_files(&setting.listen(), &webroot);
     let webroot_text = webroot.display().to_string();
     let run = finish(&mut setting.at_ca(&[
         "issue",
@@ -195,44 +182,79 @@ async fn through_a_webroot() {
     assert_eq!(setting.record("a.test")["renewal"]["http01"]["webroot"], json!(webroot_text));
 }
 
-#[tokio::test]
-async fn interrupted_it_goes_on_with_the_same_order() {
-    let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
-    let arguments = ["issue", "-d", "a.test", "--http01-listen", &setting.listen()];
-    let mut child = setting.at_ca(&arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+/// As little of a web server as serves files. It stays, whatever becomes of the program.
+fn serve_files(address: &str, root: &Path) {
+    let listener = TcpListener::bind(address).unwrap();
+    let root = root.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            let path = request.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
+            let body = std::fs::read(root.join(path)).unwrap_or_default();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())
+                .unwrap();
+            stream.write_all(&body).unwrap();
+        }
+    });
+}
+
+/// Starts the program and waits until it has told the CA to look; gives what it wrote and the rest of its output.
+fn until_validating(command: &mut Command) -> (Child, String, BufReader<ChildStderr>) {
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
     while !seen.contains(": validating") {
         assert_ne!(lines.read_line(&mut seen).unwrap(), 0, "{seen}");
     }
+    (child, seen, lines)
+}
+
+fn journal(setting: &Setting) -> Value {
+    serde_json::from_slice(&std::fs::read(setting.out().join("a.test/journal.json")).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn interrupted_it_cleans_up_and_keeps_the_order() {
+    let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
+    let webroot = setting.path("webroot");
+    std::fs::create_dir(&webroot).unwrap();
+    let mut command = setting.at_ca(&["issue", "-d", "a.test", "--webroot", &webroot.display().to_string()]);
+    let (mut child, mut seen, mut lines) = until_validating(&mut command);
     let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(signalled.success());
     lines.read_to_string(&mut seen).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{seen}");
     assert!(seen.contains("hint: nothing is lost"), "{seen}");
-    let journal = setting.out().join("a.test/journal.json");
-    assert_eq!(mode(&journal), 0o600);
-    let journal: Value = serde_json::from_slice(&std::fs::read(journal).unwrap()).unwrap();
-
-    let resumed = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0);
-    assert!(resumed.err.contains("going on with"), "{}", resumed.err);
-    assert_eq!(resumed.json()["order"], journal["order_url"]);
+    assert_eq!(std::fs::read_dir(&webroot).unwrap().count(), 0, "what was made is gone");
+    assert_eq!(mode(&setting.out().join("a.test/journal.json")), 0o600);
+    assert!(journal(&setting)["order_url"].is_string());
+    // The CA may have looked in the meantime and found nothing: then there has to be another order.
+    setting.issue(&["-d", "a.test"]).expect(0);
+    assert!(!setting.out().join("a.test/journal.json").exists());
 }
 
 #[tokio::test]
-async fn killed_it_goes_on_with_the_same_order_too() {
+async fn killed_it_goes_on_with_the_same_order() {
     let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
-    let arguments = ["issue", "-d", "a.test", "--http01-listen", &setting.listen()];
-    let mut child = setting.at_ca(&arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    let mut seen = String::new();
-    while !seen.contains(": validating") {
-        assert_ne!(lines.read_line(&mut seen).unwrap(), 0, "{seen}");
-    }
+    let webroot = setting.path("webroot");
+    std::fs::create_dir(&webroot).unwrap();
+    serve_files(&setting.listen(), &webroot);
+    let arguments = ["issue", "-d", "a.test", "-o", "json", "--webroot", &webroot.display().to_string()];
+    let (mut child, ..) = until_validating(&mut setting.at_ca(&arguments));
     child.kill().unwrap();
     child.wait().unwrap();
-    let resumed = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0);
+    let journal = journal(&setting);
+    let resumed = finish(&mut setting.at_ca(&arguments)).expect(0);
     assert!(resumed.err.contains("going on with"), "{}", resumed.err);
-    let orders = setting.pebble.log().matches("Added order").count();
-    assert!(orders <= 1, "{}", setting.pebble.log());
+    assert_eq!(resumed.json()["order"], journal["order_url"]);
+    let left = std::fs::read_dir(webroot.join(".well-known/acme-challenge")).unwrap().count();
+    assert_eq!(left, 0, "the answer of the killed run is gone too");
+
+    // An order that was begun beside a good certificate is not forgotten either.
+    std::fs::write(setting.out().join("a.test/journal.json"), journal.to_string()).unwrap();
+    let unfinished = finish(&mut setting.at_ca(&arguments)).expect(0);
+    assert_eq!(unfinished.json()["order"], journal["order_url"]);
+    assert!(!setting.out().join("a.test/journal.json").exists());
 }

@@ -87,11 +87,13 @@ impl Solver for WebrootSolver {
         let mut made = self.made();
         for Presentation { identifier, token, .. } in presentations {
             let path = self.challenges.join(token);
-            if made.files.remove(&path) {
-                let removed = fs::remove_file(&path);
-                removed.map_err(|error| {
-                    SolverError::of(identifier.clone(), "its file stays").with_source(error)
-                })?;
+            made.files.remove(&path);
+            match fs::remove_file(&path) {
+                // A run that was killed may have left it, or somebody tidied up.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(SolverError::of(identifier.clone(), "its file stays").with_source(error));
+                }
+                _ => {}
             }
         }
         Ok(())
