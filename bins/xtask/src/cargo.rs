@@ -29,10 +29,14 @@ pub(crate) fn workspace() -> &'static Path {
 pub(crate) fn gatecert(release: bool) -> Result<PathBuf> {
     let (flags, folder): (&[&str], _) = if release { (&["--release"], "release") } else { (&[], "debug") };
     cargo(&[&["build", "--quiet", "-j2", "--package", "gatecert"], flags].concat(), &[])?;
+    Ok(target()?.join(folder).join("gatecert"))
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target() -> Result<PathBuf> {
     // This program is in `<target>/debug/`.
     let own = std::env::current_exe().context("the path of this program")?;
-    let target = own.parent().and_then(Path::parent).context("the target folder")?;
-    Ok(target.join(folder).join("gatecert"))
+    Ok(own.parent().and_then(Path::parent).context("the target folder")?.to_owned())
 }
 
 fn has_openssl() -> bool {

@@ -1,8 +1,9 @@
 //! `cargo xtask lint`
 
-use crate::cargo::cargo;
+use crate::cargo::{cargo, workspace};
 use crate::codegen;
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use gatecert_testkit::tools::{self, Tool};
 use std::process::Command;
 
 pub(crate) fn run() -> Result<()> {
@@ -12,11 +13,10 @@ pub(crate) fn run() -> Result<()> {
     let doc = ["doc", "-j2", "--workspace", "--no-deps", "--all-features", "--document-private-items"];
     cargo(&doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
     codegen::run(&codegen::Arguments::check())?;
-    if Command::new("cargo-deny").arg("--version").output().is_err() {
-        println!(
-            "cargo-deny is not installed, so licences and bans are not checked (cargo install cargo-deny --locked)"
-        );
-        return Ok(());
-    }
-    cargo(&["deny", "check", "licenses", "bans", "sources"], &[])
+    let deny = tools::ensure(Tool::CargoDeny)?;
+    let arguments = ["--all-features", "check", "licenses", "bans", "sources"];
+    println!("$ cargo-deny {}", arguments.join(" "));
+    let status = Command::new(deny).args(arguments).current_dir(workspace()).status()?;
+    ensure!(status.success(), "cargo-deny failed");
+    Ok(())
 }

@@ -5,6 +5,7 @@ mod bench_peers;
 mod cargo;
 mod codegen;
 mod demo;
+mod example;
 mod lint;
 mod test;
 mod tools;
@@ -27,7 +28,7 @@ enum Task {
     Demo(demo::Arguments),
     /// Runs all tests, and the demo once.
     Test(test::Arguments),
-    /// Checks format, clippy, documentation, generated files, and licences where cargo-deny is installed.
+    /// Checks format, clippy, documentation, generated files, and licences and bans of dependencies.
     Lint,
     /// Writes the files that are generated from the code.
     Codegen(codegen::Arguments),

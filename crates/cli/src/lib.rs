@@ -34,6 +34,7 @@ use output::Output;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,13 +103,10 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
 fn log(arguments: &Arguments) {
     let level = match arguments.global.verbose {
         0 => "off",
-        1 => "gatecert=debug",
-        _ => "gatecert=trace,hyper_util=debug,rustls=debug",
+        1 => "off,gatecert_acme=debug,gatecert_http01=debug,gatecert_publish=debug",
+        _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("GATECERT_LOG");
-    let filter = filter
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.replace("gatecert=", "gatecert_acme=")));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A program that embeds this may have one already.
-    let _ = log.try_init();
+    let filter = EnvFilter::try_from_env("GATECERT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // A program that embeds this may have a log already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -38,6 +38,8 @@ pub enum Tool {
     Certbot,
     /// Another.
     Lego,
+    /// Checks licences and bans of dependencies.
+    CargoDeny,
 }
 
 /// Why a program can not be had.
@@ -97,7 +99,7 @@ pub enum ToolError {
 
 impl Tool {
     /// All of them, in the order in which they need each other.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Go,
         Self::Pebble,
         Self::PebbleChalltestsrv,
@@ -109,6 +111,7 @@ impl Tool {
         Self::GatewayApiCrds,
         Self::Certbot,
         Self::Lego,
+        Self::CargoDeny,
     ];
 
     /// The name, which is also that of its file in the cache.
@@ -125,6 +128,7 @@ impl Tool {
             Self::GatewayApiCrds => "gateway-api-crds",
             Self::Certbot => "certbot",
             Self::Lego => "lego",
+            Self::CargoDeny => "cargo-deny",
         }
     }
 
@@ -140,6 +144,7 @@ impl Tool {
             Self::GatewayApiCrds => "1.7.0",
             Self::Certbot => "5.8.0",
             Self::Lego => "debian",
+            Self::CargoDeny => "0.20.2",
         }
     }
 
@@ -147,7 +152,7 @@ impl Tool {
     pub fn takes(self) -> &'static str {
         match self {
             Self::Pebble | Self::PebbleChalltestsrv | Self::Etcd | Self::Kubectl => "under a minute",
-            Self::KubeApiserver | Self::Istiod => "six or seven minutes",
+            Self::KubeApiserver | Self::Istiod | Self::CargoDeny => "six or seven minutes",
             _ => "seconds",
         }
     }
@@ -170,6 +175,7 @@ impl Tool {
             Self::Envoy => "envoy/_bin/envoy",
             Self::Lego => "usr/bin/lego",
             Self::GatewayApiCrds => "standard",
+            Self::CargoDeny => "bin/cargo-deny",
             other => other.name(),
         }
     }

@@ -8,13 +8,6 @@ impl Setting {
     fn account(&self, arguments: &[&str]) -> crate::setting::Run {
         finish(&mut self.at_ca(&[&["account"], arguments, &["-o", "json"]].concat()))
     }
-
-    fn stored_account(&self) -> (std::path::PathBuf, Value) {
-        let folder = std::fs::read_dir(self.out().join("accounts")).unwrap().next().unwrap().unwrap().path();
-        let path = folder.join("account.json");
-        let value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        (path, value)
-    }
 }
 
 #[tokio::test]

@@ -91,6 +91,14 @@ impl Setting {
         )
     }
 
+    /// The only `account.json`, and where it is.
+    pub fn stored_account(&self) -> (PathBuf, Value) {
+        let folder = std::fs::read_dir(self.out().join("accounts")).unwrap().next().unwrap().unwrap().path();
+        let path = folder.join("account.json");
+        let value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        (path, value)
+    }
+
     /// `cert.json` of a certificate.
     pub fn record(&self, name: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.out().join(name).join("cert.json")).unwrap()).unwrap()

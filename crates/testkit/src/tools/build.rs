@@ -25,6 +25,7 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
         Tool::GatewayApiCrds => gateway_api(into),
         Tool::Certbot => certbot(into),
         Tool::Lego => lego(into),
+        Tool::CargoDeny => cargo_deny(into),
     }
 }
 
@@ -168,6 +169,17 @@ fn lego(into: &Path) -> Result<(), ToolError> {
         run(Tool::Lego, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
     }
     Ok(())
+}
+
+fn cargo_deny(into: &Path) -> Result<(), ToolError> {
+    let mut cargo = Command::new("cargo");
+    // Not into the target folder of whoever asked.
+    cargo
+        .env("CARGO_TARGET_DIR", into.join("target"))
+        .args(["install", "--quiet", "-j2", "--locked", "--root"]);
+    run(Tool::CargoDeny, cargo.arg(into).arg(format!("cargo-deny@{}", Tool::CargoDeny.version())))?;
+    let target = into.join("target");
+    fs::remove_dir_all(&target).map_err(|source| ToolError::Cache { path: target, source })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ToolError> {
