@@ -4,11 +4,13 @@ use crate::Exit;
 use gatecert_acme::{AccountError, DirectoryError, ProblemKind, RequestError, Retry, TransportErrorKind};
 use gatecert_issue::ObtainError;
 use gatecert_publish::{PublishError, StoreError};
+use serde::Serialize;
 use std::error::Error;
 
 /// A command that failed.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Failure {
+    #[serde(skip)]
     pub(crate) exit: Exit,
     /// A stable word for programs.
     pub(crate) kind: &'static str,
@@ -19,6 +21,7 @@ pub(crate) struct Failure {
     /// The names that it is about; empty where it is about all, or none.
     pub(crate) names: Vec<String>,
     /// Whether the same may work later, where that is known.
+    #[serde(skip)]
     pub(crate) retry: Option<Retry>,
 }
 

@@ -3,7 +3,6 @@
 use crate::args::Format;
 use crate::error::Failure;
 use serde::Serialize;
-use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 
 /// Where results and messages go, and in which form.
@@ -11,6 +10,12 @@ use std::io::{IsTerminal as _, Write as _};
 pub(crate) struct Output {
     format: Format,
     quiet: bool,
+}
+
+/// What a failed command gives to programs.
+#[derive(Serialize)]
+struct Errors<'a> {
+    error: &'a Failure,
 }
 
 impl Output {
@@ -69,9 +74,7 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         self.explain("error: ", failure);
         if self.format == Format::Json {
-            let Failure { kind, message, hint, names, .. } = failure;
-            let error = json!({"kind": kind, "message": message, "hint": hint, "names": names});
-            self.result(&json!({ "error": error }), String::new);
+            self.result(&Errors { error: failure }, String::new);
         }
     }
 }

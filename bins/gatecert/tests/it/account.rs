@@ -2,7 +2,7 @@
 
 use crate::setting::{Setting, finish, mode};
 use gatecert_testkit::Pebble;
-use serde_json::{Value, json};
+use serde_json::json;
 
 impl Setting {
     fn account(&self, arguments: &[&str]) -> crate::setting::Run {
