@@ -215,8 +215,8 @@ async fn the_order_is_waited_for_however_its_authorizations_stand() {
     order.wait_ready().await.unwrap();
     assert_eq!(order.status(), OrderStatus::Ready);
     let sleeps = ca.clock.sleeps();
-    assert_eq!(sleeps[..3], [Duration::from_millis(15), Duration::from_millis(45), seconds(3)]);
-    assert_eq!(sleeps[3], seconds(10) - seconds(3) - Duration::from_millis(60));
+    assert_eq!(sleeps[..3], [Duration::from_millis(10), Duration::from_millis(20), seconds(3)]);
+    assert_eq!(sleeps[3], seconds(10) - seconds(3) - Duration::from_millis(30));
 }
 
 #[tokio::test]
