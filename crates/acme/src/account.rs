@@ -65,6 +65,9 @@ pub enum AccountStatus {
     Deactivated,
     /// Revoked by the CA, for good.
     Revoked,
+    /// A state that this crate does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 impl fmt::Display for AccountStatus {
@@ -73,6 +76,7 @@ impl fmt::Display for AccountStatus {
             Self::Valid => "valid",
             Self::Deactivated => "deactivated",
             Self::Revoked => "revoked",
+            Self::Unknown => "in a state that is not known here",
         })
     }
 }

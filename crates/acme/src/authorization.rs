@@ -247,15 +247,11 @@ impl Account {
     }
 
     /// Tells the CA to validate a challenge (RFC 8555 §7.5.1). Its answer has to be in place already.
+    ///
+    /// # Errors
+    /// Where [`RequestError::is_unclear`] says so the CA may be at it: the authorization tells.
     pub async fn respond(&self, challenge: &Challenge) -> Result<(), AuthorizationError> {
-        match self.post(&challenge.url, b"{}", Repeat::Once).await {
-            Ok(_) => Ok(()),
-            // The CA may be at it already; the order's state tells.
-            Err(error) if error.is_unclear() => {
-                tracing::debug!(%error, "unclear whether the challenge was answered");
-                Ok(())
-            }
-            Err(error) => Err(AuthorizationError::Respond(error)),
-        }
+        self.post(&challenge.url, b"{}", Repeat::Once).await.map_err(AuthorizationError::Respond)?;
+        Ok(())
     }
 }

@@ -78,15 +78,16 @@ pub enum RequestError {
         retry_after: Option<Duration>,
     },
     /// A success whose body can not be read.
-    #[error("the answer of {url}{} can not be read", of_type(.content_type.as_deref()))]
+    #[error("the answer of {url}{} is not what it should be (line {line}, column {column})", of_type(.content_type.as_deref()))]
     Body {
         /// The URL.
         url: Url,
         /// The media type of the answer.
         content_type: Option<String>,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
+        /// The line of the JSON at which reading stopped, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
     },
     /// A success without a header that it must have.
     #[error("the answer of {url} has no usable `{header}` header")]
@@ -254,7 +255,11 @@ impl Connection {
         let mut patience = Patience::new(repeat);
         let mut spare_nonce = None;
         loop {
-            let error = match self.call_once(call, &mut spare_nonce).await {
+            let nonce = match call {
+                Call::Get(_) => None,
+                Call::Post { new_nonce, .. } => Some(self.nonce(&mut spare_nonce, new_nonce).await?),
+            };
+            let error = match self.call_once(call, nonce, &mut spare_nonce).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
@@ -266,15 +271,19 @@ impl Connection {
         }
     }
 
-    async fn call_once(&self, call: &Call<'_>, spare: &mut Option<String>) -> Result<Reply, RequestError> {
+    async fn call_once(
+        &self,
+        call: &Call<'_>,
+        nonce: Option<String>,
+        spare: &mut Option<String>,
+    ) -> Result<Reply, RequestError> {
         let url = call.url();
         self.check_scheme(url)?;
         let request = match call {
             Call::Get(url) => request(Method::GET, url, Bytes::new()),
-            Call::Post { url, key, key_id, payload, new_nonce } => {
+            Call::Post { url, key, key_id, payload, .. } => {
                 // Signed anew each time: a nonce is good for one request, whatever became of that.
-                let nonce = self.nonce(spare, new_nonce).await?;
-                let body = jws::sign(key, *key_id, Some(&nonce), url.as_str(), payload)
+                let body = jws::sign(key, *key_id, nonce.as_deref(), url.as_str(), payload)
                     .map_err(|source| RequestError::Sign { url: (*url).clone(), source })?;
                 request(Method::POST, url, body.into())
             }
@@ -296,6 +305,19 @@ impl Connection {
         if let Some(nonce) = spare.take().or_else(|| self.nonces.take(self.clock.now())) {
             return Ok(nonce);
         }
+        // With a patience of its own: whatever becomes of this request, the one that needs the nonce was not sent.
+        let mut patience = Patience::new(Repeat::Safe);
+        loop {
+            let error = match self.new_nonce(url).await {
+                Ok(nonce) => return Ok(nonce),
+                Err(error) => error,
+            };
+            let Some(wait) = patience.wait(&error) else { return Err(error) };
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    async fn new_nonce(&self, url: &Url) -> Result<String, RequestError> {
         self.check_scheme(url)?;
         let response = self.exchange(url, request(Method::HEAD, url, Bytes::new())).await?;
         let nonce = replay_nonce(response.headers());

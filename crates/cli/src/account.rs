@@ -8,7 +8,7 @@ use crate::args::{Account as Command, AccountArguments, AccountUpdate};
 use crate::error::Failure;
 use crate::output::Output;
 use crate::{authority, stop};
-use gatecert_acme::{Account, AccountError, AccountKey, Clock, Contact, KeyAlgorithm};
+use gatecert_acme::{Account, AccountKey, Clock, Contact, KeyAlgorithm};
 use gatecert_publish::FileStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -24,7 +24,9 @@ pub(crate) async fn run(command: &Command, output: &Output, clock: Arc<dyn Clock
             Command::Import(arguments) => import::run(arguments, output, clock).await,
         }
     };
-    stop::or_stopped(work).await.map(|()| Exit::Done)
+    stop::or_stopped(work, Some("the CA may have done it: `gatecert account show` says"))
+        .await
+        .map(|()| Exit::Done)
 }
 
 /// The account that is kept for the CA, with the store open for changes.
@@ -117,12 +119,7 @@ async fn deactivate(
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
     let Opened { store, account, .. } = open(arguments, clock).await?;
-    match account.deactivate().await {
-        Ok(_) => {}
-        // It was before, and the answer got lost.
-        Err(AccountError::Deactivate(error)) if error.is(&gatecert_acme::ProblemKind::Unauthorized) => {}
-        Err(error) => return Err(error.into()),
-    }
+    account.deactivate().await?;
     account_store::remove(&store, account.client().directory_url())?;
     output.result(&json!({"account": account.url(), "status": "deactivated"}), || {
         format!("{} is deactivated for good; its certificates stay valid\n", account.url())

@@ -18,7 +18,8 @@ use url::{Host, Url};
   gatecert renew
   gatecert list -o json
 
-Exit codes: 0 done or nothing to do, 1 the CA or network said no, 2 wrong use, 3 partly done.")]
+Exit codes: 0 done or nothing to do, 1 the CA or network said no, 2 wrong use, 3 partly done,
+130 stopped by a signal.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

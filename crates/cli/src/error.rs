@@ -72,8 +72,11 @@ impl From<StoreError> for Failure {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
-        Self::local("publish", &error)
-            .hint("the certificate is kept in the journal: the next run publishes it")
+        let hint = match error.is_in_place() {
+            true => "the new certificate is in place: mend the cause, the next run does the rest",
+            false => "the certificate is kept in the journal: mend the cause, the next run publishes it",
+        };
+        Self::local("publish", &error).hint(hint)
     }
 }
 

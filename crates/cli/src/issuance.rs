@@ -1,21 +1,18 @@
 //! One certificate, from what is there to what is published: what `issue` and `renew` have in common.
 
 use crate::account_store;
-use crate::authority;
 use crate::error::{Failure, chain};
 use crate::journal::FileJournal;
-use crate::output::Output;
 use crate::progress::Reporter;
 use crate::request::Order;
-use crate::solver;
-use gatecert_acme::{CertificateId, Client, Clock, Retry};
+use crate::session::Session;
+use gatecert_acme::{CertificateId, Client, Retry};
 use gatecert_issue::{
     Bundle, CertificateFacts, CertificateKey, Entry, Failures, Journal as _, Observed, Origin, Plan, Stored,
     StoredWindow, facts, obtain, plan, renewal,
 };
-use gatecert_publish::{Certificate, FileStore, Record, RenewalWindow, StoreReader};
+use gatecert_publish::{Certificate, Record, RenewalWindow, StoreReader};
 use jiff::Timestamp;
-use std::sync::Arc;
 
 /// What is published under a name now.
 pub(crate) struct Present {
@@ -107,37 +104,44 @@ fn facts_of(certificate: &Certificate) -> Result<CertificateFacts, String> {
     check.map_err(|error| chain(&error))
 }
 
-/// Issues, publishes, and asks the CA at once when it should be renewed.
+/// Issues and publishes.
 pub(crate) async fn perform(
+    session: &mut Session,
     order: &Order,
     present: &Present,
-    store: &FileStore,
-    output: &Output,
-    clock: &Arc<dyn Clock>,
 ) -> Result<Record, Failure> {
     // All that can be refused on this machine comes before the first request.
-    let transport = authority::transport(&order.authority)?;
-    store.prepare(&order.name)?;
-    let solver = solver::open(&order.http01)?;
+    session.store.prepare(&order.name)?;
+    let solver = session.solver(&order.http01)?;
+    let client = session.client(&order.authority).await?;
+    let Session { store, output, clock, .. } = session;
     let reporter = Reporter::new(output, &order.identifiers);
 
-    let client = authority::client(&order.authority, transport, clock.clone()).await?;
-    let note = |line: &str| reporter.note(line);
-    let account = account_store::ensure(store, &client, order.new_account.clone(), note).await?;
+    let account = account_store::ensure(store, &client, &order.enrolment, |line| reporter.note(line)).await?;
     let request = order.request().replaces(present.replaces(order, clock.now()));
     let journal = FileJournal::new(store, &order.name);
     let bundle = obtain(&account, &request, &*solver, &journal, &reporter).await?;
     drop(reporter);
 
-    let mut record = record(order, &bundle, account.url(), clock.now());
+    let record = record(order, &bundle, account.url(), clock.now());
     let Bundle { chain_pem, key_pem, .. } = bundle;
     store.publish(&Certificate { record: record.clone(), chain_pem, key_pem })?;
     // Only now: until the pair is published, the journal is the only place that has its key.
-    journal.clear().await.map_err(|error| Failure::local("store", &error))?;
-    if ask(&client, &mut record, clock.now()).await {
-        store.update_record(&record)?;
+    if let Err(error) = journal.clear().await {
+        output.warning(&format!("the journal stays behind: {}", chain(&error)));
     }
     Ok(record)
+}
+
+/// Asks the CA when a certificate that was just issued should be renewed. It is published already, so nothing that
+/// happens here makes it less than that.
+pub(crate) async fn ask_first(session: &mut Session, order: &Order, record: &mut Record) {
+    let Ok(client) = session.client(&order.authority).await else { return };
+    if ask(&client, record, session.clock.now()).await
+        && let Err(error) = session.store.update_record(record)
+    {
+        session.output.warning(&format!("the renewal window was not kept: {}", chain(&error)));
+    }
 }
 
 fn record(order: &Order, bundle: &Bundle, account_url: &url::Url, now: Timestamp) -> Record {
@@ -220,16 +224,18 @@ pub(crate) fn failures_of(record: &Record, order: &Order) -> Option<Failures> {
         count: record.failures.count,
         last,
         retry_after_until: record.failures.retry_after_until,
-        permanent: false,
+        permanent: record.failures.permanent,
         wanted: order.wanted(),
     })
 }
 
-/// Notes one more failure in a record. What waiting does not mend is tried again after a day.
+/// Notes one more failure in a record, for the planner.
 pub(crate) fn note_failure(record: &mut Record, order: &Order, retry: Retry, now: Timestamp) {
     let failures = Failures::add(failures_of(record, order).as_ref(), &order.wanted(), retry, now);
-    let a_day = jiff::SignedDuration::from_hours(24);
-    let until = if failures.permanent { now.saturating_add(a_day).ok() } else { failures.retry_after_until };
-    record.failures =
-        gatecert_publish::Failures { count: failures.count, last: Some(now), retry_after_until: until };
+    record.failures = gatecert_publish::Failures {
+        count: failures.count,
+        last: Some(failures.last),
+        retry_after_until: failures.retry_after_until,
+        permanent: failures.permanent,
+    };
 }

@@ -3,10 +3,11 @@
 use crate::Exit;
 use crate::args::Issue;
 use crate::error::Failure;
-use crate::issuance::{Present, perform};
+use crate::issuance::{Present, ask_first, perform};
 use crate::output::Output;
 use crate::request::Order;
-use crate::stop;
+use crate::session::Session;
+use crate::stop::{self, GOES_ON};
 use gatecert_acme::Clock;
 use gatecert_issue::Plan;
 use gatecert_publish::{CertificateFiles, FileStore, Record};
@@ -18,19 +19,34 @@ use std::sync::Arc;
 pub(crate) async fn run(arguments: &Issue, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     let order = Order::from_arguments(arguments)?;
     crate::authority::transport(&order.authority)?;
-    let store = FileStore::open(&arguments.out.out)?;
-    let present = Present::look(&store, &order);
-    match (present.plan(&order, arguments.force, None, clock.now()), present.record()) {
+    let mut session = Session::new(FileStore::open(&arguments.out.out)?, output, clock);
+    let present = Present::look(&session.store, &order);
+    let files = session.store.files(&order.name);
+    match (present.plan(&order, arguments.force, None, session.clock.now()), present.record()) {
         (Plan::UpToDate { look_again_at }, Some(record)) => {
-            up_to_date(output, record, &store.files(&order.name), look_again_at);
+            let record = with_options(&session, &order, record.clone())?;
+            up_to_date(output, &record, &files, look_again_at);
         }
         (Plan::Issue { reason, .. } | Plan::Wait { reason, .. }, _) => {
-            let record = stop::or_stopped(perform(&order, &present, &store, output, &clock)).await?;
-            issued(output, &record, &store.files(&order.name), &reason.to_string());
+            let mut record = stop::or_stopped(perform(&mut session, &order, &present), Some(GOES_ON)).await?;
+            let asked = async { Ok(ask_first(&mut session, &order, &mut record).await) };
+            // Whoever stops it here has the certificate all the same.
+            let _ = stop::or_stopped(asked, None).await;
+            issued(output, &record, &files, &reason.to_string());
         }
         (Plan::UpToDate { .. }, None) => {}
     }
     Ok(Exit::Done)
+}
+
+/// The options of this run are those of the next renewals too, although the certificate itself stays.
+fn with_options(session: &Session, order: &Order, mut record: Record) -> Result<Record, Failure> {
+    if record.renewal != order.renewal_options() {
+        record.renewal = order.renewal_options();
+        session.store.update_record(&record)?;
+        session.output.note("renewals will use the options of this run");
+    }
+    Ok(record)
 }
 
 fn up_to_date(output: &Output, record: &Record, files: &CertificateFiles, look_again_at: Timestamp) {

@@ -22,6 +22,7 @@ mod reference;
 mod renew;
 mod request;
 mod revoke;
+mod session;
 mod show;
 mod solver;
 mod stop;
@@ -102,7 +103,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
 /// Logs to standard error: nothing by default, more with each `-v`, or what `GATECERT_LOG` says.
 fn log(arguments: &Arguments) {
     let level = match arguments.global.verbose {
-        0 => "off",
+        0 => "off,gatecert_http01=warn,gatecert_publish=warn",
         1 => "off,gatecert_acme=debug,gatecert_http01=debug,gatecert_publish=debug",
         _ => "trace",
     };

@@ -1,22 +1,19 @@
 //! `gatecert renew`
 
 use crate::Exit;
-use crate::args::{Authority, Renew};
-use crate::authority;
-use crate::error::Failure;
+use crate::args::Renew;
+use crate::error::{Failure, chain};
 use crate::issuance::{self, Present, perform};
 use crate::issue::day;
 use crate::output::Output;
 use crate::request::Order;
-use crate::stop;
-use gatecert_acme::{Client, Clock, Retry};
+use crate::session::Session;
+use crate::stop::{self, GOES_ON};
+use gatecert_acme::{Clock, Retry};
 use gatecert_issue::Plan;
 use gatecert_publish::{CertificateName, FileStore, Record, StoreReader};
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use url::Url;
 
 /// What became of one certificate.
 struct Outcome {
@@ -35,8 +32,8 @@ pub(crate) async fn run(arguments: &Renew, output: &Output, clock: Arc<dyn Clock
         FileStore::open_read_only(&arguments.out.out)?;
         let store = FileStore::open(&arguments.out.out)?;
         let names = crate::show::chosen(&store, &arguments.names)?;
-        let renewal = Renewal { store: &store, output, clock, clients: HashMap::new() };
-        stop::or_stopped(renewal.all(names)).await?
+        let mut session = Session::new(store, output, clock);
+        stop::or_stopped(all(&mut session, names), Some(GOES_ON)).await?
     };
     report(output, &outcomes);
     Ok(exit(&outcomes))
@@ -96,82 +93,81 @@ fn order_of(store: &StoreReader, name: &CertificateName) -> Result<(Order, Recor
     Ok((Order::from_record(&record)?, record))
 }
 
-struct Renewal<'a> {
-    store: &'a FileStore,
-    output: &'a Output,
-    clock: Arc<dyn Clock>,
-    /// One for each CA: the directory is fetched once.
-    clients: HashMap<(Url, Option<PathBuf>), Client>,
+async fn all(session: &mut Session, names: Vec<CertificateName>) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::new();
+    for name in names {
+        outcomes.push(match one(session, &name).await {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                session.output.failure_of(name.as_str(), &failure);
+                Outcome { name, status: "failed", text: format!("failed: {}", failure.message) }
+            }
+        });
+    }
+    Ok(outcomes)
 }
 
-impl Renewal<'_> {
-    async fn all(mut self, names: Vec<CertificateName>) -> Result<Vec<Outcome>, Failure> {
-        let mut outcomes = Vec::new();
-        for name in names {
-            outcomes.push(match self.one(&name).await {
-                Ok(outcome) => outcome,
-                Err(failure) => {
-                    self.output.failure_of(name.as_str(), &failure);
-                    Outcome { name, status: "failed", text: format!("failed: {}", failure.message) }
-                }
-            });
-        }
-        Ok(outcomes)
+async fn one(session: &mut Session, name: &CertificateName) -> Result<Outcome, Failure> {
+    let (order, mut record) = order_of(&session.store, name)?;
+    let mut present = Present::look(&session.store, &order);
+    if record.revoked_at.is_some() {
+        let text = "revoked: `gatecert issue` replaces it".into();
+        return Ok(Outcome { name: name.clone(), status: "revoked", text });
     }
+    let now = session.clock.now();
+    if issuance::is_to_be_asked(&present, now) && ask(session, &order, &mut record).await {
+        session.store.update_record(&record)?;
+        present = Present::look(&session.store, &order);
+    }
+    let failures = issuance::failures_of(&record, &order);
+    match present.plan(&order, false, failures.as_ref(), now) {
+        Plan::Issue { reason, .. } => {
+            session.output.note(&format!("{name}: {reason}"));
+            let renewed = renew(session, &order, &present).await?;
+            let text = format!("renewed, valid until {}", day(renewed.not_after));
+            Ok(Outcome { name: name.clone(), status: "renewed", text })
+        }
+        plan => Ok(waiting(name.clone(), &plan)),
+    }
+}
 
-    async fn one(&mut self, name: &CertificateName) -> Result<Outcome, Failure> {
-        let (order, mut record) = order_of(self.store, name)?;
-        let mut present = Present::look(self.store, &order);
-        if record.revoked_at.is_some() {
-            let text = "revoked: `gatecert issue` replaces it".into();
-            return Ok(Outcome { name: name.clone(), status: "revoked", text });
+async fn renew(session: &mut Session, order: &Order, present: &Present) -> Result<Record, Failure> {
+    match perform(session, order, present).await {
+        Ok(mut record) => {
+            issuance::ask_first(session, order, &mut record).await;
+            Ok(record)
         }
-        let now = self.clock.now();
-        if issuance::is_to_be_asked(&present, now) && self.ask(&order, &mut record).await {
-            self.store.update_record(&record)?;
-            present = Present::look(self.store, &order);
-        }
-        let failures = issuance::failures_of(&record, &order);
-        match present.plan(&order, false, failures.as_ref(), now) {
-            Plan::Issue { reason, .. } => {
-                self.output.note(&format!("{name}: {reason}"));
-                let renewed = self.renew(&order, &present, record).await?;
-                let text = format!("renewed, valid until {}", day(renewed.not_after));
-                Ok(Outcome { name: name.clone(), status: "renewed", text })
+        Err(failure) => {
+            // What this machine refuses may be mended at any time, and has cost the CA nothing.
+            if let Some(retry) = failure.retry {
+                remember(session, order, present, retry);
             }
-            plan => Ok(waiting(name.clone(), &plan)),
+            Err(failure)
         }
     }
+}
 
-    async fn renew(&self, order: &Order, present: &Present, mut record: Record) -> Result<Record, Failure> {
-        let renewed = perform(order, present, self.store, self.output, &self.clock).await;
-        if let Err(failure) = &renewed {
-            // The old certificate stays in place; the record remembers when the next attempt may be.
-            issuance::note_failure(&mut record, order, failure.retry.unwrap_or(Retry::No), self.clock.now());
-            self.store.update_record(&record)?;
-        }
-        renewed
+/// The old certificate stays in place; its record remembers when the next attempt may be.
+fn remember(session: &Session, order: &Order, present: &Present, retry: Retry) {
+    let serial = present.record().map(|record| &record.serial);
+    // The failure may have come after the new certificate was put in place: that has none.
+    let Ok(Some(mut record)) = session.store.record(&order.name) else { return };
+    if Some(&record.serial) != serial {
+        return;
     }
-
-    /// Asks the CA for its window; where it does not answer, the plan goes by what is known.
-    async fn ask(&mut self, order: &Order, record: &mut Record) -> bool {
-        match self.client(&order.authority).await {
-            Ok(client) => issuance::ask(&client, record, self.clock.now()).await,
-            Err(failure) => {
-                self.output.warning(&format!("{}: no renewal information: {}", order.name, failure.message));
-                false
-            }
-        }
+    issuance::note_failure(&mut record, order, retry, session.clock.now());
+    if let Err(error) = session.store.update_record(&record) {
+        session.output.warning(&format!("the failure was not noted: {}", chain(&error)));
     }
+}
 
-    async fn client(&mut self, authority: &Authority) -> Result<Client, Failure> {
-        let key = (authority.server.clone(), authority.ca_file.clone());
-        if let Some(client) = self.clients.get(&key) {
-            return Ok(client.clone());
+/// Asks the CA for its window; where it does not answer, the plan goes by what is known.
+async fn ask(session: &mut Session, order: &Order, record: &mut Record) -> bool {
+    match session.client(&order.authority).await {
+        Ok(client) => issuance::ask(&client, record, session.clock.now()).await,
+        Err(failure) => {
+            session.output.warning(&format!("{}: no renewal information: {}", order.name, failure.message));
+            false
         }
-        let client =
-            authority::client(authority, authority::transport(authority)?, self.clock.clone()).await?;
-        self.clients.insert(key, client.clone());
-        Ok(client)
     }
 }

@@ -1,8 +1,9 @@
 //! One certificate that is wanted, with all that is needed to ask for it: from options, or from an earlier record.
 
-use crate::args::{Authority, Enrolment, Issue, external_account};
+use crate::account_store::Enrolment;
+use crate::args::{self, Authority, Issue, external_account};
 use crate::error::Failure;
-use gatecert_acme::{Contact, Identifier, MAX_IDENTIFIERS, NewAccount};
+use gatecert_acme::{Contact, Identifier, MAX_IDENTIFIERS};
 use gatecert_issue::{KeySource, KeyType, Request, Wanted};
 use gatecert_publish::{CertificateName, FileStore, Http01, Record, RenewalOptions};
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ pub(crate) struct Order {
     pub(crate) key_type: KeyType,
     pub(crate) preferred_chain: Option<String>,
     pub(crate) authority: Authority,
-    pub(crate) new_account: NewAccount,
+    pub(crate) enrolment: Enrolment,
     pub(crate) http01: Http01,
 }
 
@@ -39,7 +40,7 @@ impl Order {
             key_type: arguments.key_type,
             preferred_chain: arguments.preferred_chain.as_ref().map(ToString::to_string),
             authority,
-            new_account: new_account(&arguments.enrolment)?,
+            enrolment: enrolment(&arguments.enrolment)?,
             http01,
         })
     }
@@ -62,7 +63,7 @@ impl Order {
             key_type: record.key_type.parse().map_err(|_| damaged("an unknown key type"))?,
             preferred_chain: record.renewal.preferred_chain.clone(),
             authority: Authority { server: record.server.clone(), ca_file: record.renewal.ca_file.clone() },
-            new_account: NewAccount { contacts, terms_of_service_agreed: true, external_account: None },
+            enrolment: Enrolment { contacts, external_account: None, is_for_new_only: true },
             http01: record.renewal.http01.clone(),
         })
     }
@@ -84,7 +85,7 @@ impl Order {
 
     /// What a renewal needs to know.
     pub(crate) fn renewal_options(&self) -> RenewalOptions {
-        let emails: Vec<String> = self.new_account.contacts.iter().map(ToString::to_string).collect();
+        let emails: Vec<String> = self.enrolment.contacts.iter().map(ToString::to_string).collect();
         RenewalOptions {
             http01: self.http01.clone(),
             email: (!emails.is_empty()).then(|| emails.join(",")),
@@ -123,11 +124,11 @@ fn name_of(identifiers: &[Identifier]) -> Result<CertificateName, Failure> {
     FileStore::name_for(&first).map_err(|error| Failure::usage(error.to_string()))
 }
 
-fn new_account(enrolment: &Enrolment) -> Result<NewAccount, Failure> {
-    Ok(NewAccount {
-        contacts: enrolment.emails.clone(),
-        terms_of_service_agreed: true,
-        external_account: external_account(enrolment)?,
+fn enrolment(options: &args::Enrolment) -> Result<Enrolment, Failure> {
+    Ok(Enrolment {
+        contacts: options.emails.clone(),
+        external_account: external_account(options)?,
+        is_for_new_only: false,
     })
 }
 

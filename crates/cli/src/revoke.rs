@@ -10,6 +10,8 @@ use gatecert_publish::{Certificate, FileStore};
 use serde_json::json;
 use std::sync::Arc;
 
+const MAY_BE_DONE: &str = "the CA may have revoked it: the same command again says so";
+
 pub(crate) async fn run(arguments: &Revoke, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     FileStore::open_read_only(&arguments.out.out)?;
     let store = FileStore::open(&arguments.out.out)?;
@@ -20,7 +22,8 @@ pub(crate) async fn run(arguments: &Revoke, output: &Output, clock: Arc<dyn Cloc
         ca_file: certificate.record.renewal.ca_file.clone(),
     };
     let client = authority::client(&authority, authority::transport(&authority)?, clock.clone()).await?;
-    let outcome = stop::or_stopped(revoke(arguments, &store, &client, &certificate)).await?;
+    let outcome =
+        stop::or_stopped(revoke(arguments, &store, &client, &certificate), Some(MAY_BE_DONE)).await?;
 
     let mut record = certificate.record;
     record.revoked_at = Some(clock.now());

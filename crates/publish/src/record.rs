@@ -122,6 +122,9 @@ pub struct Failures {
     /// The CA asked for silence until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_until: Option<Timestamp>,
+    /// Whether waiting does not mend it.
+    #[serde(default)]
+    pub permanent: bool,
 }
 
 /// Why `cert.json` does not read.

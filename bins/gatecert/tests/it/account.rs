@@ -61,6 +61,31 @@ async fn a_rollover_that_was_cut_off_is_settled_with_the_ca() {
 }
 
 #[tokio::test]
+async fn an_account_that_was_begun_is_found_again_by_its_key() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    let (path, stored) = setting.stored_account();
+    // As if the program had been killed behind the CA's answer to the new account.
+    let folder = path.parent().unwrap();
+    let begun = folder.with_file_name(format!("{}.begun", folder.file_name().unwrap().to_str().unwrap()));
+    std::fs::rename(folder, &begun).unwrap();
+    std::fs::write(begun.join("account.json"), stored["private_key"].as_str().unwrap()).unwrap();
+    setting.issue(&["-d", "b.test"]).expect(0);
+    assert_eq!(setting.stored_account().1["account_url"], stored["account_url"]);
+    assert!(!begun.exists());
+}
+
+#[tokio::test]
+async fn a_renewal_leaves_the_contacts_alone() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test", "--email", "old@example.test"]).expect(0);
+    setting.account(&["update", "--email", "new@example.test"]).expect(0);
+    setting.change_record("a.test", |record| record["key_type"] = json!("ecdsa-p384"));
+    setting.run(&["renew"]).expect(0);
+    assert_eq!(setting.account(&["show"]).expect(0).json()["contacts"], json!(["new@example.test"]));
+}
+
+#[tokio::test]
 async fn imported_by_its_key() {
     let setting = Setting::new(Pebble::builder()).await;
     setting.issue(&["-d", "a.test", "--email", "admin@example.test"]).expect(0);

@@ -90,6 +90,47 @@ async fn renewed_when_the_ca_says_so() {
 }
 
 #[tokio::test]
+async fn several_are_renewed_in_one_run_on_one_port() {
+    let setting = Setting::new(Pebble::builder()).await;
+    for name in ["a.test", "b.test", "c.test"] {
+        setting.issue(&["-d", name]).expect(0);
+        // The record asks for what the certificate is not: a reason to issue.
+        setting.change_record(name, |record| record["key_type"] = json!("ecdsa-p384"));
+    }
+    let renewed = setting.run(&["renew", "-o", "json"]).expect(0).json();
+    for outcome in renewed["certificates"].as_array().unwrap() {
+        assert_eq!(outcome["status"], "renewed", "{renewed}");
+    }
+}
+
+#[tokio::test]
+async fn what_this_machine_refuses_is_tried_again_at_once() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    setting.change_record("a.test", |record| record["key_type"] = json!("ecdsa-p384"));
+    let taken = TcpListener::bind(setting.listen()).unwrap();
+    setting.run(&["renew"]).expect(1);
+    assert_eq!(setting.record("a.test")["failures"]["count"], 0);
+    drop(taken);
+    let renewed = setting.run(&["renew", "-o", "json"]).expect(0).json();
+    assert_eq!(renewed["certificates"][0]["status"], "renewed", "{renewed}");
+}
+
+#[tokio::test]
+async fn other_options_hold_for_the_next_renewals() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let first = setting.issue(&["-d", "a.test", "-o", "json"]).expect(0).json();
+    let webroot = setting.path("webroot");
+    std::fs::create_dir(&webroot).unwrap();
+    let webroot = webroot.display().to_string();
+    let run =
+        finish(&mut setting.at_ca(&["issue", "-d", "a.test", "--webroot", &webroot, "-o", "json"])).expect(0);
+    assert!(run.err.contains("renewals will use the options"), "{}", run.err);
+    assert_eq!(run.json()["serial"], first["serial"]);
+    assert_eq!(setting.record("a.test")["renewal"]["http01"]["webroot"], json!(webroot));
+}
+
+#[tokio::test]
 async fn a_failed_renewal_keeps_the_old_pair_and_waits() {
     let setting = Setting::new(Pebble::builder()).await;
     setting.issue(&["-d", "a.test"]).expect(0);

@@ -85,18 +85,18 @@ impl Solver for WebrootSolver {
 
     async fn clean_up(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
         let mut made = self.made();
+        let mut stay = Vec::new();
         for Presentation { identifier, token, .. } in presentations {
             let path = self.challenges.join(token);
             made.files.remove(&path);
-            match fs::remove_file(&path) {
-                // A run that was killed may have left it, or somebody tidied up.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(SolverError::of(identifier.clone(), "its file stays").with_source(error));
-                }
-                _ => {}
+            // One that is not there was left to somebody tidy, or never made.
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                stay.push((identifier.clone(), format!("`{}` stays: {error}", path.display())));
             }
         }
-        Ok(())
+        if stay.is_empty() { Ok(()) } else { Err(SolverError::all(stay)) }
     }
 }
 

@@ -158,6 +158,7 @@ impl ObtainError {
                 Retry::After(PASSING)
             }
             Self::Respond { source, .. } => source.retry(),
+            Self::Download(error) if error.request().is_none() => Retry::After(PASSING),
             Self::Validation { failures } => retry_of_all(failures),
             Self::Verify(error) if error.is_about_time() => Retry::After(SLOW),
             _ => self.order_error().map_or(Retry::No, retry_of_order),
@@ -219,7 +220,8 @@ impl ObtainError {
         match self {
             Self::Validation { .. } | Self::Stale { .. } | Self::NoHttp01 { .. } => true,
             Self::Verify(error) => !error.is_about_time(),
-            Self::Respond { .. } => false,
+            // The certificate exists, and the journal has the only copy of its key.
+            Self::Respond { .. } | Self::Download(_) => false,
             _ => self.order_error().is_some_and(is_end_of_order),
         }
     }

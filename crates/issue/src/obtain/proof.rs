@@ -5,8 +5,8 @@ use crate::progress::Event;
 use crate::solver::Presentation;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use gatecert_acme::{
-    Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Identifier, Order, OrderError,
-    OrderStatus,
+    Authorization, AuthorizationError, AuthorizationStatus, Challenge, ChallengeStatus, Identifier, Order,
+    OrderError, OrderStatus,
 };
 use std::time::Duration;
 use url::Url;
@@ -165,10 +165,15 @@ impl Issuance<'_> {
         }
         let identifier = pending.presentation.identifier.clone();
         self.progress.event(Event::Validating { identifier: identifier.clone() });
+        let failed = |source: AuthorizationError| ObtainError::Respond { identifier, source: source.into() };
         match self.account.respond(&pending.challenge).await {
-            Err(_) if self.is_begun(pending).await => Ok(()),
-            Err(source) => Err(ObtainError::Respond { identifier, source: source.into() }),
             Ok(()) => Ok(()),
+            Err(_) if self.is_begun(pending).await => Ok(()),
+            // It was lost on its way to the CA.
+            Err(error) if error.request().is_unclear() => {
+                self.account.respond(&pending.challenge).await.map_err(failed)
+            }
+            Err(error) => Err(failed(error)),
         }
     }
 

@@ -27,6 +27,7 @@ fn full() -> Record {
         count: 3,
         last: Some(time("2026-11-03T00:00:00Z")),
         retry_after_until: Some(time("2026-11-03T01:00:00Z")),
+        permanent: true,
     };
     full
 }
@@ -87,6 +88,7 @@ fn the_form_is_pinned() {
             "count": 3,
             "last": "2026-11-03T00:00:00Z",
             "retry_after_until": "2026-11-03T01:00:00Z",
+            "permanent": true,
         },
     });
     assert_eq!(found, expected);
