@@ -29,7 +29,10 @@ pub(crate) async fn run(arguments: &Issue, output: &Output, clock: Arc<dyn Clock
         }
         (Plan::Issue { reason, .. } | Plan::Wait { reason, .. }, _) => {
             let mut record = stop::or_stopped(perform(&mut session, &order, &present), Some(GOES_ON)).await?;
-            let asked = async { Ok(ask_first(&mut session, &order, &mut record).await) };
+            let asked = async {
+                ask_first(&mut session, &order, &mut record).await;
+                Ok(())
+            };
             // Whoever stops it here has the certificate all the same.
             let _ = stop::or_stopped(asked, None).await;
             issued(output, &record, &files, &reason.to_string());
