@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 const NAME: &str = "www.example.test";
 
@@ -38,15 +39,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let program = gatecert(false)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
             outcome = plain_envoy(&program, arguments.once) => outcome,
-            // Dropping the servers ends them.
-            _ = tokio::signal::ctrl_c() => {
-                println!("stopped");
-                Ok(())
-            }
+            // Dropping the servers ends them, and removes their files.
+            _ = tokio::signal::ctrl_c() => stopped(),
+            _ = terminate.recv() => stopped(),
         }
     })
+}
+
+fn stopped() -> Result<()> {
+    println!("stopped");
+    Ok(())
 }
 
 async fn plain_envoy(program: &Path, once: bool) -> Result<()> {

@@ -17,10 +17,16 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// How much of the log an error shows, in lines.
 const LOG_LINES: usize = 20;
 
-/// Runs the program behind a pipe: when that closes, for whatever reason (`kill -9` of the test among them), the
-/// program is killed. `PR_SET_PDEATHSIG` would do it at the end of the starting *thread*.
-const WATCHED: &str =
-    r#""$@" & child=$!; exec 3<&0; (cat <&3 >/dev/null; kill -KILL $child 2>/dev/null) & wait $child"#;
+/// Runs the program beside a reader of a pipe: when that closes, for whatever reason (`kill -9` of the test among
+/// them), the program is killed. `PR_SET_PDEATHSIG` would do it at the end of the starting *thread*. The reader ends
+/// with the program, so that it never kills another one that got its number.
+const WATCHED: &str = r#"
+exec 3<&0
+"$@" 3<&- & server=$!
+{ read -r _ <&3; kill -KILL $server; } 2>/dev/null & reader=$!
+wait $server; status=$?
+kill -KILL $reader 2>/dev/null
+exit $status"#;
 
 /// A running server. Dropping it kills the server; the directory with its files goes too, unless the thread panics.
 #[derive(Debug)]
