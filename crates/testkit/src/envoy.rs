@@ -1,6 +1,6 @@
 //! Envoy.
 
-use crate::process::Process;
+use crate::process::{Process, on_free_ports};
 use crate::tools::{self, Tool};
 use crate::{StartError, free_port};
 use std::fs;
@@ -15,7 +15,14 @@ pub struct Envoy {
 
 impl Envoy {
     /// Starts Envoy with this configuration (YAML without `admin`) and waits until it is live.
+    ///
+    /// # Errors
+    /// Envoy can not be had, refuses the configuration, or does not become live.
     pub async fn start(config_yaml: &str) -> Result<Self, StartError> {
+        on_free_ports(|| Self::start_once(config_yaml)).await
+    }
+
+    async fn start_once(config_yaml: &str) -> Result<Self, StartError> {
         let program = tools::ensure_async(Tool::Envoy).await?;
         let directory =
             TempDir::with_prefix("gatecert-envoy-").map_err(|source| StartError::set_up("envoy", source))?;
@@ -30,8 +37,9 @@ impl Envoy {
         let client = crate::https::https_client("", &[])?;
         let ready = format!("{admin}/ready");
         process
-            .wait_ready(async || {
-                client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())
+            .wait_ready(|| {
+                let asked = client.get(&ready).send();
+                async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
             })
             .await?;
         Ok(Self { process, admin })

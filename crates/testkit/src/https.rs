@@ -7,15 +7,23 @@ use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+/// How long a request may take: a server that hangs fails a test, it does not stop it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// An HTTP client that trusts these roots (PEM) alone, and finds `name` at `address`.
+///
+/// # Errors
+/// The roots are no PEM certificates.
 pub fn https_client(roots_pem: &str, resolve: &[(&str, SocketAddr)]) -> Result<reqwest::Client, StartError> {
     let config = client_config(roots_pem).map_err(|source| StartError::set_up("the HTTPS client", source))?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .user_agent("gatecert-testkit")
+        .timeout(TIMEOUT)
         .no_proxy();
     for (name, address) in resolve {
         builder = builder.resolve(name, *address);
@@ -25,14 +33,17 @@ pub fn https_client(roots_pem: &str, resolve: &[(&str, SocketAddr)]) -> Result<r
 
 /// Makes a TLS connection and gives the chain that was served, leaf first, after it was verified for `server_name`
 /// against these roots (PEM).
+///
+/// # Errors
+/// No connection, a chain that does not verify, or no answer within 30 seconds.
 pub async fn served_chain(
     address: SocketAddr,
     server_name: &str,
     roots_pem: &str,
 ) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    handshake(address, server_name, roots_pem)
-        .await
-        .map_err(|source| StartError::request("the TLS server", source))
+    let handshake = tokio::time::timeout(TIMEOUT, handshake(address, server_name, roots_pem)).await;
+    let chain = handshake.unwrap_or_else(|elapsed| Err(elapsed.into()));
+    chain.map_err(|source| StartError::request("the TLS server", source))
 }
 
 async fn handshake(

@@ -1,18 +1,16 @@
 //! Pebble, the test CA, with its DNS server.
 
-use crate::process::Process;
+use crate::process::{Process, on_free_ports};
 use crate::tools::{self, Tool};
 use crate::{StartError, free_port, https_client};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use tempfile::TempDir;
 use url::Url;
-
-/// How often a start is tried again when a port was taken in the meantime.
-const STARTS: usize = 5;
 
 /// How Pebble is to be. By default it refuses no nonce, reuses no authorization, validates without a delay and sends no
 /// `Retry-After`.
@@ -100,16 +98,11 @@ impl PebbleBuilder {
     }
 
     /// Starts it, and the DNS server that it asks.
+    ///
+    /// # Errors
+    /// One of them can not be had, or does not become ready.
     pub async fn start(self) -> Result<Pebble, StartError> {
-        let mut tries = STARTS;
-        loop {
-            tries -= 1;
-            match self.start_once().await {
-                Err(StartError::NotReady { log_tail, .. })
-                    if tries > 0 && log_tail.contains("already in use") => {}
-                other => return other,
-            }
-        }
+        on_free_ports(|| self.start_once()).await
     }
 
     async fn start_once(&self) -> Result<Pebble, StartError> {
@@ -130,7 +123,7 @@ impl PebbleBuilder {
         let mut process = Process::start("pebble", &program, &arguments, &self.variables(), directory)?;
         let client = https_client(&ca_pem, &[])?;
         let directory_url = format!("https://localhost:{listen}/dir");
-        process.wait_ready(async || client.get(&directory_url).send().await.is_ok()).await?;
+        process.wait_ready(|| answers(&client, &directory_url)).await?;
         let url = |text: String| text.parse::<Url>().map_err(|source| StartError::set_up("pebble", source));
         Ok(Pebble {
             directory_url: url(directory_url)?,
@@ -181,6 +174,11 @@ impl PebbleBuilder {
     }
 }
 
+fn answers(client: &reqwest::Client, url: &str) -> impl Future<Output = bool> + use<> {
+    let asked = client.get(url).send();
+    async { asked.await.is_ok() }
+}
+
 /// Pebble's own HTTPS certificate: a leaf of a root of its own, since rustls takes no CA certificate as a server's.
 fn write_certificate(directory: &Path) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let mut ca = CertificateParams::default();
@@ -221,6 +219,11 @@ impl Pebble {
     /// The root of its own HTTPS certificate (not of those that it issues), in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The URL of its management interface, with a final slash; the same root signed its certificate.
+    pub fn management_url(&self) -> Url {
+        self.management_url.clone()
     }
 
     /// The port that it validates HTTP-01 on. Every name is at 127.0.0.1 unless [`Self::challtestsrv`] says otherwise.
@@ -311,8 +314,13 @@ impl ChallengeTestServer {
         let mut process = Process::start(name, &program, &arguments, &[], directory)?;
         let client = https_client("", &[])?;
         let url = format!("http://{management}/");
-        process.wait_ready(async || client.get(&url).send().await.is_ok()).await?;
+        process.wait_ready(|| answers(&client, &url)).await?;
         Ok(Self { _process: process, dns, management, client })
+    }
+
+    /// Where it answers, by UDP and TCP: an address with a port.
+    pub fn dns_address(&self) -> &str {
+        &self.dns
     }
 
     /// Answers A queries for `host` with these addresses.
@@ -335,10 +343,38 @@ impl ChallengeTestServer {
         self.set("set-servfail", json!({"host": format!("{host}.")})).await
     }
 
+    /// The types of the queries for `host` that came so far, in their order, as DNS numbers them (1 A, 28 AAAA,
+    /// 257 CAA).
+    pub async fn dns_queries(&self, host: &str) -> Result<Vec<u16>, StartError> {
+        let failed = |source| StartError::request("pebble-challtestsrv", source);
+        let answer = self.post("dns-request-history", json!({"host": host})).await?;
+        let text = answer.text().await.map_err(failed)?;
+        let events: Vec<DnsEvent> = serde_json::from_str(&text)
+            .map_err(|source| StartError::request("pebble-challtestsrv", source))?;
+        Ok(events.into_iter().map(|event| event.question.kind).collect())
+    }
+
     async fn set(&self, what: &str, body: Value) -> Result<(), StartError> {
+        self.post(what, body).await.map(drop)
+    }
+
+    async fn post(&self, what: &str, body: Value) -> Result<reqwest::Response, StartError> {
         let url = format!("http://{}/{what}", self.management);
         let answer = self.client.post(url).body(body.to_string()).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
-        answer.map(|_| ()).map_err(|source| StartError::request("pebble-challtestsrv", source))
+        answer.map_err(|source| StartError::request("pebble-challtestsrv", source))
     }
+}
+
+/// What challtestsrv remembers of a query.
+#[derive(Deserialize)]
+struct DnsEvent {
+    #[serde(rename = "Question")]
+    question: Question,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    #[serde(rename = "Qtype")]
+    kind: u16,
 }

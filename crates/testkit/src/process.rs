@@ -2,7 +2,7 @@
 
 use crate::StartError;
 use std::fs::{self, File};
-use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -16,6 +16,9 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How much of the log an error shows, in lines.
 const LOG_LINES: usize = 20;
+
+/// How often a start is tried again when a port was taken in the meantime.
+const STARTS: usize = 5;
 
 /// Runs the program beside a reader of a pipe: when that closes, for whatever reason (`kill -9` of the test among
 /// them), the program is killed. `PR_SET_PDEATHSIG` would do it at the end of the starting *thread*. The reader ends
@@ -40,6 +43,9 @@ pub struct Process {
 
 impl Process {
     /// Starts `program` with these arguments and variables, in `directory`, which it then owns.
+    ///
+    /// # Errors
+    /// The directory can not be written, or there is no `sh`. A program that is not there ends at once.
     pub fn start(
         name: &'static str,
         program: &Path,
@@ -56,6 +62,8 @@ impl Process {
             .args(arguments)
             .envs(variables.iter().map(|(key, value)| (key, value)))
             .current_dir(directory.path())
+            // Ctrl-C at the terminal reaches the test or demo alone, which then ends its servers in order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
@@ -69,17 +77,24 @@ impl Process {
     ///
     /// # Errors
     /// A process that ends, or is not ready within a minute.
-    pub async fn wait_ready(&mut self, is_ready: impl AsyncFn() -> bool) -> Result<(), StartError> {
-        for _ in 0..PATIENCE.as_millis() / INTERVAL.as_millis() {
-            if is_ready().await {
-                return Ok(());
+    pub async fn wait_ready<F>(&mut self, is_ready: impl Fn() -> F) -> Result<(), StartError>
+    where
+        F: Future<Output = bool>,
+    {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !is_ready().await {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    return Some(status);
+                }
+                tokio::time::sleep(INTERVAL).await;
             }
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(self.not_ready(format!("ended with {status}")));
-            }
-            tokio::time::sleep(INTERVAL).await;
+            None
+        });
+        match waited.await {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.not_ready(format!("ended with {status}"))),
+            Err(_) => Err(self.not_ready(format!("is not ready after {PATIENCE:?}"))),
         }
-        Err(self.not_ready(format!("is not ready after {PATIENCE:?}")))
     }
 
     /// What the server wrote so far.
@@ -93,10 +108,13 @@ impl Process {
     }
 
     fn not_ready(&mut self, what: String) -> StartError {
+        StartError::NotReady { name: self.name, what, log: self.keep(), log_tail: self.log_tail() }
+    }
+
+    fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        let log_tail = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-        StartError::NotReady { name: self.name, what, log: self.keep(), log_tail }
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     /// Keeps the directory beyond the drop, and gives the log in it.
@@ -109,12 +127,83 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[allow(
+        clippy::print_stderr,
+        reason = "a test that fails shows what its servers said, with no subscriber"
+    )]
     fn drop(&mut self) {
+        let is_kept = self.directory.is_some() && std::thread::panicking();
+        // Before the server is killed, which the shell adds to the log.
+        let log_tail = if is_kept { self.log_tail() } else { String::new() };
         drop(self.pipe.take());
-        let ended: io::Result<_> = self.child.wait();
-        if std::thread::panicking() {
+        // What a wait can fail with, another wait would too.
+        let _ended = self.child.wait();
+        if is_kept {
             let log = self.keep();
-            tracing::error!(name = self.name, ?ended, log = %log.display(), "a test failed; the server's log is kept");
+            eprintln!("the log of {} is {}, and ends with:\n{log_tail}", self.name, log.display());
         }
+    }
+}
+
+/// Starts a server on other ports when one that was free is taken by the time the server binds it.
+pub(crate) async fn on_free_ports<T, F>(start: impl Fn() -> F) -> Result<T, StartError>
+where
+    F: Future<Output = Result<T, StartError>>,
+{
+    for _ in 1..STARTS {
+        match start().await {
+            Err(StartError::NotReady { log_tail, log, .. }) if log_tail.contains("already in use") => {
+                // The next start has a log of its own, and this one says nothing else.
+                let _removed = log.parent().map(fs::remove_dir_all);
+            }
+            other => return other,
+        }
+    }
+    start().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::future::ready;
+
+    /// A start that fails like a server whose port was taken.
+    fn taken(log_tail: &str) -> (PathBuf, Result<(), StartError>) {
+        let directory = TempDir::new().unwrap().keep();
+        let log = directory.join("log");
+        let what = "ended".to_owned();
+        (directory, Err(StartError::NotReady { name: "server", what, log, log_tail: log_tail.to_owned() }))
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_no_failure() {
+        let starts = RefCell::new(Vec::new());
+        let start = || {
+            let (directory, failure) = taken("bind: Address already in use");
+            starts.borrow_mut().push(directory);
+            ready(if starts.borrow().len() < 3 { failure } else { Ok(()) })
+        };
+        on_free_ports(start).await.unwrap();
+        let starts = starts.into_inner();
+        assert_eq!(
+            starts.iter().map(|directory| directory.exists()).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        fs::remove_dir_all(&starts[2]).unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_failure_is_told_at_once_with_its_log() {
+        let starts = RefCell::new(Vec::new());
+        let start = || {
+            let (directory, failure) = taken("no such file");
+            starts.borrow_mut().push(directory);
+            ready(failure)
+        };
+        on_free_ports(start).await.unwrap_err();
+        let starts = starts.into_inner();
+        assert!(starts.len() == 1 && starts[0].exists());
+        fs::remove_dir_all(&starts[0]).unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The programs that tests, demo and benchmarks run: where they come from, and the cache that keeps them.
 //!
-//! A program is looked for in its environment variable, then in the cache
+//! A program is looked for in its environment variable (`PEBBLE`, `PEBBLE_CHALLTESTSRV`, `ENVOY`, `ISTIOD`;
+//! `KUBEBUILDER_ASSETS` names the folder of etcd, kube-apiserver and kubectl), then in the cache
 //! (`${XDG_CACHE_HOME:-$HOME/.cache}/gatecert/tools/<name>-<version>/`), and is fetched or built when it is in neither.
 
 mod build;
@@ -135,7 +136,7 @@ impl Tool {
     /// The version that is used.
     pub fn version(self) -> &'static str {
         match self {
-            Self::Go => "1.26.5",
+            Self::Go => "1.27.3",
             Self::Pebble | Self::PebbleChalltestsrv => "2.10.1",
             Self::Envoy => "1.40.0",
             Self::Etcd => "3.7.1",
@@ -157,7 +158,8 @@ impl Tool {
         }
     }
 
-    fn variable(self) -> Option<&'static str> {
+    /// The variable that names another program to use, or the folder of it.
+    pub fn variable(self) -> Option<&'static str> {
         match self {
             Self::Pebble => Some("PEBBLE"),
             Self::PebbleChalltestsrv => Some("PEBBLE_CHALLTESTSRV"),
@@ -166,6 +168,11 @@ impl Tool {
             Self::Etcd | Self::KubeApiserver | Self::Kubectl => Some("KUBEBUILDER_ASSETS"),
             _ => None,
         }
+    }
+
+    /// Whether one on `PATH` is as good: the version does not matter.
+    fn may_be_of_the_machine(self) -> bool {
+        matches!(self, Self::Lego | Self::CargoDeny)
     }
 
     /// Where the program is within its folder of the cache.
@@ -209,7 +216,15 @@ pub fn path(tool: Tool) -> Result<Option<PathBuf>, ToolError> {
             if variable == "KUBEBUILDER_ASSETS" { Path::new(&value).join(tool.name()) } else { value.into() };
         return if path.exists() { Ok(Some(path)) } else { Err(ToolError::Override { variable, path }) };
     }
-    Ok(Some(folder(tool)?.join(tool.file())).filter(|path| path.exists()))
+    let cached = folder(tool)?.join(tool.file());
+    if cached.exists() {
+        return Ok(Some(cached));
+    }
+    Ok(if tool.may_be_of_the_machine() { on_path(tool.name()) } else { None })
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn folder(tool: Tool) -> Result<PathBuf, ToolError> {
@@ -257,12 +272,18 @@ fn get(tool: Tool, cache: &Path, folder: &Path) -> Result<(), ToolError> {
     eprintln!("getting {tool} {} (takes {})", tool.version(), tool.takes());
     let start = Instant::now();
     let failed = |source| ToolError::Cache { path: folder.to_owned(), source };
-    let temporary =
-        tempfile::Builder::new().prefix(&format!(".{tool}-")).tempdir_in(cache).map_err(failed)?;
-    build::build(tool, temporary.path())?;
-    build::verify(tool, &temporary.path().join(tool.file()))?;
+    // The lock is held, so whatever is there was left by a run that was killed.
+    let unfinished = cache.join(format!("{tool}.unfinished"));
+    for left_over in [folder, &unfinished] {
+        if left_over.exists() {
+            fs::remove_dir_all(left_over).map_err(failed)?;
+        }
+    }
+    fs::create_dir(&unfinished).map_err(failed)?;
+    build::build(tool, &unfinished)?;
+    build::verify(tool, &unfinished.join(tool.file()))?;
     // A folder in the cache is always whole: it appears by one rename.
-    fs::rename(temporary.keep(), folder).map_err(failed)?;
+    fs::rename(&unfinished, folder).map_err(failed)?;
     eprintln!("got {tool} in {:.0?}", start.elapsed());
     Ok(())
 }

