@@ -7,6 +7,7 @@ use gatecert_acme::{
 };
 use gatecert_http01::ListenAddress;
 use gatecert_issue::KeyType;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use url::{Host, Url};
 
@@ -44,6 +45,21 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     Text,
     Json,
+}
+
+impl Format {
+    /// What the options ask for that are wrong as a whole: JSON, if any of them says so.
+    pub(crate) fn of_words(words: &[OsString]) -> Self {
+        let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+        let apart = words.windows(2).filter(|pair| matches!(pair[0], "-o" | "--output")).map(|pair| pair[1]);
+        let joined = ["--output=", "-o=", "-o"];
+        let joined =
+            words.iter().filter_map(|word| joined.iter().find_map(|prefix| word.strip_prefix(prefix)));
+        match apart.chain(joined).any(|value| value == "json") {
+            true => Self::Json,
+            false => Self::Text,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -288,4 +304,20 @@ pub(crate) fn external_account(
         .parse()
         .map_err(|error| crate::error::Failure::usage(format!("`{}`: {error}", file.display())))?;
     Ok(Some(ExternalAccount { key_id: key_id.clone(), hmac_key }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_found_among_wrong_options() {
+        let format = |text: &str| Format::of_words(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for text in ["-o json", "x --output json --wrong", "--output=json", "-o=json", "-ojson x"] {
+            assert_eq!(format(text), Format::Json, "{text}");
+        }
+        for text in ["json", "-o text", "--out json", "--other=json", "-o"] {
+            assert_eq!(format(text), Format::Text, "{text}");
+        }
+    }
 }

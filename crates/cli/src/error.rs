@@ -64,6 +64,15 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+impl From<&clap::Error> for Failure {
+    fn from(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        // Below the first paragraph are the usage and the advice to look at it.
+        let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        Self::usage(what.split_whitespace().collect::<Vec<_>>().join(" ")).hint("--help tells what there is")
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::local("store", &error)

@@ -112,7 +112,7 @@ pub(crate) async fn perform(
 ) -> Result<Record, Failure> {
     // All that can be refused on this machine comes before the first request.
     session.store.prepare(&order.name)?;
-    let solver = session.solver(&order.http01)?;
+    let solver = session.solver(&order.http01).await?;
     let client = session.client(&order.authority).await?;
     let Session { store, output, clock, .. } = session;
     let reporter = Reporter::new(output, &order.identifiers);
@@ -120,7 +120,7 @@ pub(crate) async fn perform(
     let account = account_store::ensure(store, &client, &order.enrolment, |line| reporter.note(line)).await?;
     let request = order.request().replaces(present.replaces(order, clock.now()));
     let journal = FileJournal::new(store, &order.name);
-    let bundle = obtain(&account, &request, &*solver, &journal, &reporter).await?;
+    let bundle = obtain(&account, &request, solver.as_solver(), &journal, &reporter).await?;
     drop(reporter);
 
     let record = record(order, &bundle, account.url(), clock.now());

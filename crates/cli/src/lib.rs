@@ -27,7 +27,7 @@ mod show;
 mod solver;
 mod stop;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Format};
 use clap::Parser as _;
 use error::Failure;
 use gatecert_acme::Clock;
@@ -67,14 +67,10 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program with these arguments, the program's name first. Must run in a tokio runtime.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            // Help goes to standard output, errors to standard error. Nothing can be said where that is closed.
-            let _ = error.print();
-            return exit;
-        }
+        Err(error) => return refused(&error, &words),
     };
     log(&arguments);
     let output = Output::new(arguments.global.output, arguments.global.quiet);
@@ -85,6 +81,17 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn C
             failure.exit
         }
     }
+}
+
+/// Help goes to standard output, errors to standard error, and for programs to standard output as well.
+fn refused(error: &clap::Error, words: &[OsString]) -> Exit {
+    // Nothing can be said where that is closed.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    Output::new(Format::of_words(words), false).failure_for_programs(&Failure::from(error));
+    Exit::Usage
 }
 
 async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 use crate::args::Format;
 use crate::error::Failure;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
 /// Where results and messages go, and in which form.
@@ -31,7 +32,7 @@ impl Output {
     /// The result of the command: `value` for programs, `text` for people.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let text = match self.format {
-            Format::Text => text(),
+            Format::Text => clean(&text()).into_owned(),
             Format::Json => {
                 serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n"
             }
@@ -48,13 +49,13 @@ impl Output {
     /// A line about what happens.
     pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{line}");
+            let _ = writeln!(anstream::stderr(), "{}", clean(line));
         }
     }
 
     /// A line about something that somebody should know, even where progress is not wanted.
     pub(crate) fn warning(&self, line: &str) {
-        let _ = writeln!(anstream::stderr(), "warning: {line}");
+        let _ = writeln!(anstream::stderr(), "warning: {}", clean(line));
     }
 
     /// One certificate of several that failed.
@@ -64,17 +65,42 @@ impl Output {
 
     fn explain(&self, prefix: &str, failure: &Failure) {
         let mut err = anstream::stderr();
-        let _ = writeln!(err, "{prefix}{}", failure.message);
+        let _ = writeln!(err, "{prefix}{}", clean(&failure.message));
         for line in failure.hint.iter().flat_map(|hint| hint.lines()) {
-            let _ = writeln!(err, "hint: {line}");
+            let _ = writeln!(err, "hint: {}", clean(line));
         }
     }
 
     /// The end of a command that failed.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.explain("error: ", failure);
+        self.failure_for_programs(failure);
+    }
+
+    /// The part of it that goes to standard output.
+    pub(crate) fn failure_for_programs(&self, failure: &Failure) {
         if self.format == Format::Json {
             self.result(&Errors { error: failure }, String::new);
         }
+    }
+}
+
+/// Without control characters: a CA, or a file that somebody wrote, must not steer the terminal.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    let is_steering = |c: char| c.is_control() && c != '\n';
+    match text.contains(is_steering) {
+        true => text.replace(is_steering, " ").into(),
+        false => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\rc\u{9b}d\ne"), "a [2Jb c d\ne");
+        assert!(matches!(clean("naïve\n"), Cow::Borrowed(_)));
     }
 }

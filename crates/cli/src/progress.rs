@@ -1,6 +1,6 @@
 //! Progress: one line for each name on a terminal, plain lines elsewhere.
 
-use crate::output::Output;
+use crate::output::{Output, clean};
 use gatecert_acme::Identifier;
 use gatecert_issue::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -35,10 +35,43 @@ impl Reporter {
     /// A line beside the progress.
     pub(crate) fn note(&self, line: &str) {
         match &self.drawn {
-            Some(drawn) => drawn.order.println(line),
+            Some(drawn) => drawn.order.println(clean(line)),
             None => self.output.note(line),
         }
     }
+
+    fn warning(&self, line: &str) {
+        match &self.drawn {
+            // Written past the bars it would be drawn over.
+            Some(drawn) => drawn.order.println(clean(&format!("warning: {line}"))),
+            None => self.output.warning(line),
+        }
+    }
+
+    /// What concerns all names.
+    fn order(&self, event: &Event) {
+        let text = match event {
+            Event::OrderCreated { url } => format!("created {url}"),
+            Event::OrderResumed { url } => format!("going on with {url}"),
+            Event::Finalizing => "finalizing".into(),
+            Event::Issued => "issued".into(),
+            Event::Retrying { why, after } if after.is_zero() => format!("trying again: {why}"),
+            Event::Retrying { why, after } => format!("trying again in {after:?}: {why}"),
+            _ => return,
+        };
+        match &self.drawn {
+            Some(drawn) => drawn.order.set_message(clean(&text).into_owned()),
+            None => self.output.note(&format!("order: {text}")),
+        }
+    }
+}
+
+/// How far a name is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Validated,
+    Failed,
 }
 
 impl Drawn {
@@ -56,14 +89,14 @@ impl Drawn {
         Self { _screen: screen, order, names, count }
     }
 
-    fn name(&self, identifier: &Identifier, text: &str, is_done: bool) {
+    fn name(&self, identifier: &Identifier, text: &str, state: State) {
         if let Some(bar) = self.names.get(identifier) {
             bar.set_message(text.to_owned());
-            if is_done {
+            if state != State::Open {
                 bar.finish();
             }
         }
-        if let Some(count) = self.count.as_ref().filter(|_| is_done) {
+        if let Some(count) = self.count.as_ref().filter(|_| state == State::Validated) {
             count.inc(1);
         }
     }
@@ -84,34 +117,21 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Progress for Reporter {
     fn event(&self, event: Event) {
-        if let Event::Warning { message } = &event {
-            self.output.warning(message);
-            return;
-        }
-        let (identifier, text, is_done) = match event {
-            Event::OrderCreated { url } => (None, format!("created {url}"), false),
-            Event::OrderResumed { url } => (None, format!("going on with {url}"), false),
-            Event::AuthorizationReused { identifier } => (Some(identifier), "still validated".into(), true),
-            Event::ChallengePresented { identifier } => {
-                (Some(identifier), "challenge in place".into(), false)
+        let (identifier, text, state) = match event {
+            Event::Warning { message } => return self.warning(&message),
+            Event::CleanUpFailed { message } => {
+                return self.warning(&format!("a challenge stays behind: {message}"));
             }
-            Event::Validating { identifier } => (Some(identifier), "validating".into(), false),
-            Event::Validated { identifier } => (Some(identifier), "validated".into(), true),
-            Event::Failed { identifier, .. } => (Some(identifier), "failed".into(), true),
-            Event::Finalizing => (None, "finalizing".into(), false),
-            Event::Issued => (None, "issued".into(), true),
-            Event::CleanUpFailed { message } => (None, format!("a challenge stays behind: {message}"), false),
-            Event::Retrying { why, after } if after.is_zero() => {
-                (None, format!("trying again: {why}"), false)
-            }
-            Event::Retrying { why, after } => (None, format!("trying again in {after:?}: {why}"), false),
-            _ => return,
+            Event::AuthorizationReused { identifier } => (identifier, "still validated", State::Validated),
+            Event::ChallengePresented { identifier } => (identifier, "challenge in place", State::Open),
+            Event::Validating { identifier } => (identifier, "validating", State::Open),
+            Event::Validated { identifier } => (identifier, "validated", State::Validated),
+            Event::Failed { identifier, .. } => (identifier, "failed", State::Failed),
+            other => return self.order(&other),
         };
-        match (&self.drawn, identifier) {
-            (Some(drawn), Some(identifier)) => drawn.name(&identifier, &text, is_done),
-            (Some(drawn), None) => drawn.order.set_message(text),
-            (None, Some(identifier)) => self.output.note(&format!("{identifier}: {text}")),
-            (None, None) => self.output.note(&format!("order: {text}")),
+        match &self.drawn {
+            Some(drawn) => drawn.name(&identifier, text, state),
+            None => self.output.note(&format!("{identifier}: {text}")),
         }
     }
 }

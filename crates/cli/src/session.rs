@@ -4,9 +4,8 @@ use crate::args::Authority;
 use crate::authority;
 use crate::error::Failure;
 use crate::output::Output;
-use crate::solver;
+use crate::solver::{self, OpenSolver};
 use gatecert_acme::{Client, Clock};
-use gatecert_issue::Solver;
 use gatecert_publish::{FileStore, Http01};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,13 +19,13 @@ pub(crate) struct Session {
     pub(crate) clock: Arc<dyn Clock>,
     /// The directory of a CA is fetched once, its nonces and connections are kept.
     clients: HashMap<(Url, Option<PathBuf>), Client>,
-    /// A port is bound once: it is free again only some time after it was closed.
-    solvers: Vec<(Http01, Arc<dyn Solver>)>,
+    /// The last one stays open for whoever wants the same: a port is free again only some time after it was closed.
+    solver: Option<(Http01, Arc<OpenSolver>)>,
 }
 
 impl Session {
     pub(crate) fn new(store: FileStore, output: &Output, clock: Arc<dyn Clock>) -> Self {
-        Self { store, output: *output, clock, clients: HashMap::new(), solvers: Vec::new() }
+        Self { store, output: *output, clock, clients: HashMap::new(), solver: None }
     }
 
     /// The client of a CA.
@@ -42,12 +41,16 @@ impl Session {
     }
 
     /// What answers the CA's questions in this way.
-    pub(crate) fn solver(&mut self, http01: &Http01) -> Result<Arc<dyn Solver>, Failure> {
-        if let Some((_, solver)) = self.solvers.iter().find(|(known, _)| known == http01) {
+    pub(crate) async fn solver(&mut self, http01: &Http01) -> Result<Arc<OpenSolver>, Failure> {
+        if let Some((_, solver)) = self.solver.as_ref().filter(|(known, _)| known == http01) {
             return Ok(solver.clone());
         }
-        let solver = solver::open(http01)?;
-        self.solvers.push((http01.clone(), solver.clone()));
+        // `:80` and `0.0.0.0:80` are not the same text, but the same port.
+        if let Some(last) = self.solver.take().and_then(|(_, last)| Arc::into_inner(last)) {
+            last.close().await;
+        }
+        let solver = Arc::new(solver::open(http01)?);
+        self.solver = Some((http01.clone(), solver.clone()));
         Ok(solver)
     }
 }

@@ -119,3 +119,15 @@ async fn external_accounts() {
     let file = file.display().to_string();
     setting.issue(&["-d", "a.test", "--eab-kid", "kid-1", "--eab-hmac-key-file", &file]).expect(0);
 }
+
+#[tokio::test]
+async fn a_damaged_account_is_left_as_it_is() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    let (path, _) = setting.stored_account();
+    std::fs::write(&path, "{").unwrap();
+    let refused = setting.issue(&["-d", "b.test"]).expect(1);
+    assert!(refused.err.contains("account.json.bak"), "{}", refused.err);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{");
+    assert!(!setting.out().join("b.test/tls.crt").exists());
+}

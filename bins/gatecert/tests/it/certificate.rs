@@ -41,12 +41,16 @@ async fn issued_once_shown_and_listed() {
     assert!(shown.contains(forced["serial"].as_str().unwrap()), "{shown}");
     let unknown = setting.run(&["show", "other.test"]).expect(2).err;
     assert!(unknown.contains("hint: there are www.example.test"), "{unknown}");
+    let unknown = setting.run(&["revoke", "other.test"]).expect(2).err;
+    assert!(unknown.contains("hint: there are www.example.test"), "{unknown}");
 }
 
 #[tokio::test]
 async fn other_names_or_keys_are_reissued() {
     let setting = Setting::new(Pebble::builder()).await;
-    setting.issue(&["-d", "a.test"]).expect(0);
+    // The same name, however it is written.
+    let once = setting.issue(&["-d", "a.test,A.TEST", "-d", "a.test", "-o", "json"]).expect(0).json();
+    assert_eq!(once["identifiers"], json!(["a.test"]));
     let more = setting.issue(&["-d", "a.test,b.test", "-o", "json"]).expect(0).json();
     assert_eq!(more["reason"], "the names changed, added b.test");
     let rsa =
@@ -258,12 +262,18 @@ fn journal(setting: &Setting) -> Value {
 
 #[tokio::test]
 async fn interrupted_it_cleans_up_and_keeps_the_order() {
+    for signal in ["-INT", "-TERM"] {
+        interrupted_by(signal).await;
+    }
+}
+
+async fn interrupted_by(signal: &str) {
     let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
     let webroot = setting.path("webroot");
     std::fs::create_dir(&webroot).unwrap();
     let mut command = setting.at_ca(&["issue", "-d", "a.test", "--webroot", &webroot.display().to_string()]);
     let (mut child, mut seen, mut lines) = until_validating(&mut command);
-    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let signalled = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(signalled.success());
     lines.read_to_string(&mut seen).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{seen}");

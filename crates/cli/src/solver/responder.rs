@@ -9,7 +9,7 @@ use gatecert_issue::{Presentation, Solver, SolverError};
 #[derive(Debug)]
 pub(crate) struct ResponderSolver {
     tokens: TokenStore,
-    _server: ServerHandle,
+    server: ServerHandle,
 }
 
 impl ResponderSolver {
@@ -23,7 +23,13 @@ impl ResponderSolver {
         })?;
         let server =
             server.spawn(Responder::new(tokens.clone())).map_err(|error| Failure::local("bind", &error))?;
-        Ok(Self { tokens, _server: server })
+        Ok(Self { tokens, server })
+    }
+
+    /// Ends the responder, and returns when the port is free.
+    pub(crate) async fn close(self) {
+        // One that has ended before has no port any more.
+        let _ = self.server.shutdown().await;
     }
 }
 

@@ -31,7 +31,9 @@ impl WebrootSolver {
             return Err(Failure::usage(format!("`{}` is not a directory", webroot.display()))
                 .hint("--webroot takes the directory that a web server serves on port 80"));
         }
-        Ok(Self { challenges: webroot.join(".well-known/acme-challenge"), made: Mutex::default() })
+        let challenges = webroot.join(".well-known/acme-challenge");
+        check_writable(&challenges)?;
+        Ok(Self { challenges, made: Mutex::default() })
     }
 
     fn present_one(&self, presentation: &Presentation) -> io::Result<()> {
@@ -63,6 +65,19 @@ impl WebrootSolver {
 
     fn made(&self) -> std::sync::MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tries to write where the answers will be, or to the nearest directory above that there is: found out later, it would
+/// cost an order.
+fn check_writable(challenges: &Path) -> Result<(), Failure> {
+    let directory = challenges.ancestors().find(|path| path.is_dir()).unwrap_or(challenges);
+    match tempfile::tempfile_in(directory) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(Failure::usage(format!("no file can be put into `{}`: {error}", directory.display()))
+                .hint("--webroot takes a directory that this user can write to"))
+        }
     }
 }
 
