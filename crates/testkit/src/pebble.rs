@@ -42,7 +42,8 @@ impl PebbleBuilder {
         self
     }
 
-    /// Reuses valid authorizations in this percentage of cases.
+    /// Reuses valid authorizations in this percentage of cases, and one more in a hundred: it rolls `> percent`, so 0 is
+    /// not never.
     pub fn authz_reuse(mut self, percent: u8) -> Self {
         self.authz_reuse = percent;
         self
