@@ -1,0 +1,3 @@
+//! The controller of gatecert. All of it is in `gatecert-controller`'s library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The controller of gatecert, as a library.
