@@ -1,1 +1,41 @@
-//! Renders the Kubernetes objects of gatecert.
+//! Pure functions that render the Kubernetes objects of gatecert: data in, objects out. No client, no clock, no I/O.
+//!
+//! Challenge routes take one [`Challenge`] for each name:
+//!
+//! ```
+//! use gatecert_render::{Answer, Challenge, ObjectName, Owner, VirtualServiceRoute, virtual_service};
+//!
+//! let owner = Owner { namespace: "shop".into(), name: "www".into(), uid: "0e4b".into() };
+//! let route = virtual_service(&VirtualServiceRoute {
+//!     owner: &owner,
+//!     name: "www-acme".into(),
+//!     gateways: &[ObjectName::new("istio-system", "public")].into(),
+//!     hosts: &["*.example.com".to_owned()].into(),
+//!     challenges: &[Challenge {
+//!         host: "www.example.com".into(),
+//!         token: "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0".into(),
+//!         key_authorization: "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI".into(),
+//!     }],
+//!     answer: &Answer::Direct,
+//! });
+//! assert_eq!(route.spec.export_to, ["istio-system"]);
+//! ```
+//!
+//! Objects of Istio and of the Gateway API are minimal typed structs of our own, in [`istio`] and [`gateway_api`], that
+//! hold what gatecert reads and writes and pass over everything else.
+
+mod challenge;
+pub mod gateway_api;
+mod http_route;
+mod ingress;
+pub mod istio;
+mod owner;
+mod secret;
+mod virtual_service;
+
+pub use challenge::{Answer, CHALLENGE_PATH, Challenge, ServiceName};
+pub use http_route::{HttpRouteForm, http_route, reference_grant};
+pub use ingress::{IngressForm, ingress};
+pub use owner::{ObjectName, Owner, challenge_name};
+pub use secret::{Publication, placeholder_secret, published_secret};
+pub use virtual_service::{RedirectBypass, VirtualServiceRoute, redirect_bypass, virtual_service};

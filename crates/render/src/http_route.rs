@@ -1,0 +1,77 @@
+//! Challenge routes on Gateways of the Gateway API.
+
+use crate::challenge::{Challenge, ServiceName};
+use crate::gateway_api::{
+    BackendReference, GROUP, GrantFrom, GrantTo, HttpRoute, HttpRouteMatch, HttpRouteRule, HttpRouteSpec,
+    ParentReference, PathMatch, ReferenceGrant, ReferenceGrantSpec,
+};
+use crate::owner::{ObjectName, Owner};
+use gatecert_api::annotation;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeSet;
+
+/// Challenges on listeners that serve their hosts.
+#[derive(Clone, Debug)]
+pub struct HttpRouteForm<'a> {
+    /// For whom.
+    pub owner: &'a Owner,
+    /// The route's namespace, that of the Gateway, from which listeners take routes by default, and its name.
+    pub name: ObjectName,
+    /// The listeners.
+    pub parents: &'a BTreeSet<ParentReference>,
+    /// The hosts, as the routes that serve them now have them.
+    pub hostnames: &'a BTreeSet<String>,
+    /// The challenges.
+    pub challenges: &'a [Challenge],
+    /// Who answers them.
+    pub responder: &'a ServiceName,
+}
+
+/// An HTTPRoute that sends exactly the paths of challenges to the responder.
+pub fn http_route(form: &HttpRouteForm<'_>) -> HttpRoute {
+    let matches = form.challenges.iter().map(|challenge| HttpRouteMatch {
+        path: Some(PathMatch { type_: "Exact".to_owned(), value: challenge.path() }),
+    });
+    let is_beside = form.responder.namespace == form.name.namespace;
+    let backend = BackendReference {
+        name: form.responder.name.clone(),
+        namespace: (!is_beside).then(|| form.responder.namespace.clone()),
+        port: Some(form.responder.port.into()),
+    };
+    // A rule takes eight matches at most in older versions, so each challenge has its own.
+    let rules = matches.map(|one| HttpRouteRule { matches: vec![one], backend_refs: vec![backend.clone()] });
+    HttpRoute {
+        metadata: form.owner.metadata(&form.name, annotation::PART_CHALLENGE),
+        spec: HttpRouteSpec {
+            parent_refs: form.parents.iter().cloned().collect(),
+            hostnames: form.hostnames.iter().cloned().collect(),
+            rules: rules.collect(),
+        },
+        status: None,
+    }
+}
+
+/// The consent that HTTPRoutes of a namespace need to reach the responder.
+pub fn reference_grant(namespace: &str, responder: &ServiceName) -> ReferenceGrant {
+    let labels = [(annotation::MANAGED_BY.to_owned(), annotation::MANAGER.to_owned())];
+    ReferenceGrant {
+        metadata: ObjectMeta {
+            namespace: Some(responder.namespace.clone()),
+            name: Some(format!("gatecert-routes-of-{namespace}")),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
+        spec: ReferenceGrantSpec {
+            from: vec![GrantFrom {
+                group: GROUP.to_owned(),
+                kind: "HTTPRoute".to_owned(),
+                namespace: namespace.to_owned(),
+            }],
+            to: vec![GrantTo {
+                group: String::new(),
+                kind: "Service".to_owned(),
+                name: Some(responder.name.clone()),
+            }],
+        },
+    }
+}
