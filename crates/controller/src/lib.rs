@@ -1,1 +1,4 @@
-//! The controller of gatecert, as a library.
+//! The controller of gatecert, as a library: watches, plans, issues and publishes certificates in a cluster.
+
+pub mod cluster;
+pub mod route;

@@ -1,0 +1,143 @@
+//! Where the challenges of a Certificate go: which gateways serve its names, and what has to be put on them.
+
+use gatecert_api::{Allowed, Solver};
+use gatecert_render::gateway_api::ParentReference;
+use gatecert_render::istio::Port;
+use gatecert_render::{Answer, ObjectName, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The Certificate's namespace.
+    pub namespace: &'a str,
+    /// Its DNS names and addresses, in lower case.
+    pub hosts: &'a BTreeSet<String>,
+    /// The Secret that it publishes: the one that may be written before the first certificate is there.
+    pub secret: &'a ObjectName,
+    /// The issuer's solvers; none is `auto` for every name.
+    pub solvers: &'a [Solver],
+    /// Of a ClusterIssuer: who may ask for what.
+    pub allow: Option<&'a [Allowed]>,
+    /// The responder's Service.
+    pub responder: &'a ServiceName,
+}
+
+/// Everything that the challenges of a Certificate need. The names of a Certificate are grouped, so that it needs few
+/// objects: one in most cases.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Placement {
+    /// VirtualServices, beside the Certificate.
+    pub virtual_services: Vec<VirtualServicePlace>,
+    /// Gateways with a VirtualService, for hosts that a wildcard's server redirects.
+    pub bypasses: Vec<BypassPlace>,
+    /// HTTPRoutes, beside the Gateway.
+    pub http_routes: Vec<HttpRoutePlace>,
+    /// Ingresses, beside the responder.
+    pub ingresses: Vec<IngressPlace>,
+    /// Secrets that have to exist before a gateway's TLS server does.
+    pub placeholders: BTreeSet<ObjectName>,
+    /// What has to answer before the CA is told to ask.
+    pub probes: Vec<Probe>,
+}
+
+/// A VirtualService.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualServicePlace {
+    /// The Gateways.
+    pub gateways: BTreeSet<ObjectName>,
+    /// The hosts as the routes that serve them now have them.
+    pub patterns: BTreeSet<String>,
+    /// The Certificate's names that are proved there.
+    pub hosts: BTreeSet<String>,
+    /// Who answers.
+    pub answer: Answer,
+}
+
+/// A Gateway and a VirtualService for one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BypassPlace {
+    /// The namespace of the redirecting Gateway.
+    pub namespace: String,
+    /// Its selector.
+    pub selector: BTreeMap<String, String>,
+    /// The redirecting server's port.
+    pub port: Port,
+    /// The host.
+    pub host: String,
+    /// Who answers.
+    pub answer: Answer,
+}
+
+/// An HTTPRoute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpRoutePlace {
+    /// Its namespace.
+    pub namespace: String,
+    /// The listeners.
+    pub parents: BTreeSet<ParentReference>,
+    /// The hosts as the routes that serve them now have them.
+    pub patterns: BTreeSet<String>,
+    /// The Certificate's names that are proved there.
+    pub hosts: BTreeSet<String>,
+}
+
+/// An Ingress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngressPlace {
+    /// The class.
+    pub class: String,
+    /// From hosts, as the Ingresses that serve them now have them, to the Certificate's names that are proved there.
+    pub hosts: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A gateway that is asked as the CA will ask it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// The name.
+    pub host: String,
+    /// The gateway, for messages: `Gateway istio-system/public`.
+    pub gateway: String,
+    /// Where it listens. Every one of them has to answer.
+    pub addresses: BTreeSet<SocketAddr>,
+    /// Whether the CA comes here by HTTPS, behind a redirect.
+    pub is_tls: bool,
+}
+
+/// Why a name gets no route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The name.
+    pub host: String,
+    /// What kind of refusal.
+    pub reason: RefusalReason,
+    /// The rule and the object, and what to do.
+    pub message: String,
+}
+
+/// Kinds of refusals; their names are the reasons of conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// The Certificate's namespace may not ask for the name.
+    NotAllowed,
+    /// No gateway serves the name on port 80.
+    NoGateway,
+    /// A gateway serves it and has no Pod that is ready.
+    GatewayNotReady,
+    /// A gateway redirects the name to HTTPS, where nothing serves it.
+    RedirectWithoutHttps,
+}
+
+impl RefusalReason {
+    /// The reason of the condition.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "NotAllowed",
+            Self::NoGateway => "NoGateway",
+            Self::GatewayNotReady => "GatewayNotReady",
+            Self::RedirectWithoutHttps => "RedirectWithoutHttps",
+        }
+    }
+}
