@@ -3,8 +3,10 @@
 use crate::transport::{MAX_RESPONSE_BYTES, Transport, TransportError, TransportErrorKind};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ pub struct HttpTransport(reqwest::Client);
 /// Makes an [`HttpTransport`].
 #[derive(Debug, Default)]
 pub struct HttpTransportBuilder {
+    is_unverified: bool,
     roots: Option<Result<RootCertStore, HttpTransportError>>,
     user_agent_suffix: Option<String>,
     timeout: Option<Duration>,
@@ -70,6 +73,12 @@ impl HttpTransportBuilder {
         self
     }
 
+    /// Does not check the server's certificate. For test CAs only: whoever is between can issue in your name.
+    pub fn danger_skip_verification(mut self) -> Self {
+        self.is_unverified = true;
+        self
+    }
+
     /// Adds the caller's product to the `User-Agent` behind this crate's, `my-program/1.0` for instance.
     pub fn user_agent_suffix(mut self, suffix: impl Into<String>) -> Self {
         self.user_agent_suffix = Some(suffix.into());
@@ -90,11 +99,14 @@ impl HttpTransportBuilder {
         let roots =
             self.roots.unwrap_or_else(|| Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let mut tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(HttpTransportError::Tls)?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        if self.is_unverified {
+            tls.dangerous().set_certificate_verifier(Arc::new(Unverified(provider)));
+        }
         let user_agent =
             self.user_agent_suffix.map_or_else(|| PRODUCT.into(), |suffix| format!("{PRODUCT} {suffix}"));
         reqwest::Client::builder()
@@ -108,6 +120,47 @@ impl HttpTransportBuilder {
             .build()
             .map(HttpTransport)
             .map_err(HttpTransportError::Client)
+    }
+}
+
+/// Takes every certificate. The signature of the handshake is checked all the same.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

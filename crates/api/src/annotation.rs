@@ -54,6 +54,9 @@ pub const ACME_PROFILE: &str = "gatecert.dev/acme-profile";
 /// On a published Secret: when it was issued.
 pub const ISSUED_AT: &str = "gatecert.dev/issued-at";
 
+/// On a published Secret: a fingerprint of the template that its other annotations and labels come from.
+pub const SECRET_TEMPLATE: &str = "gatecert.dev/secret-template";
+
 /// Label on everything that gatecert makes: [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 

@@ -1,4 +1,40 @@
-//! The controller of gatecert, as a library: watches, plans, issues and publishes certificates in a cluster.
+//! The controller of gatecert, as a library: watches, plans, issues and publishes certificates in a cluster. [`run`] is
+//! the whole program but for `main`.
+//!
+//! ```text
+//! sources        annotated Gateways, ListenerSets, Ingresses -> Certificates that they own            source, sources
+//! wish           a Certificate's spec, resolved                                                       wish
+//! plan           nothing, wait, or issue                                                              certificate
+//! place          which gateways serve the names, and may this namespace ask for them there            route
+//! issue          gatecert-issue, with a Secret as journal and routes as solver                        issuance, journal, solver
+//! prove          every gateway is asked as the CA will ask it                                         probe
+//! publish        the Secret that the gateway reads                                                    gatecert-publish
+//! report         status, events, metrics                                                              report, metrics
+//! ```
 
+mod caches;
+mod certificate;
+mod certificates;
 pub mod cluster;
+mod controller;
+mod follow;
+mod issuance;
+mod issuer;
+mod journal;
+pub mod lease;
+mod metrics;
+mod options;
+mod probe;
+mod replica;
+mod report;
+mod responder;
 pub mod route;
+mod secrets;
+mod solver;
+pub mod source;
+mod sources;
+mod sweep;
+mod wish;
+
+pub use options::Options;
+pub use replica::{RunError, run};

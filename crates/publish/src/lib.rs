@@ -1,4 +1,5 @@
-//! Puts a certificate where a gateway reads it: a directory of files that Envoy's file SDS loads and watches.
+//! Puts a certificate where a gateway reads it: a directory of files that Envoy's file SDS loads and watches, or, with the
+//! feature `kubernetes`, a Secret.
 //!
 //! A certificate and its key change together, in one step: each publication writes a new directory below `versions`,
 //! flushes it to the disk and then renames one symlink, `current`. A reader that resolves `current` once never holds
@@ -62,6 +63,8 @@ mod disk;
 mod entry;
 mod error;
 mod journal;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod lock;
 mod name;
 mod publication;

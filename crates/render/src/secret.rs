@@ -1,10 +1,11 @@
 //! Secrets that a gateway reads.
 
-use crate::owner::{ObjectName, Owner};
+use crate::owner::{ObjectName, Owner, challenge_name};
 use gatecert_api::{IssuerReference, SecretTemplate, annotation};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 
 /// The type of a Secret with a certificate and its key.
@@ -76,7 +77,16 @@ fn annotations(publication: &Publication<'_>) -> BTreeMap<String, String> {
     set(annotation::DIRECTORY, publication.directory);
     set(annotation::ACME_PROFILE, publication.profile.unwrap_or_default());
     set(annotation::ISSUED_AT, publication.issued_at);
+    set(annotation::SECRET_TEMPLATE, &template_fingerprint(publication.template));
     annotations
+}
+
+/// A short text that changes when a template does. Empty without one.
+pub fn template_fingerprint(template: Option<&SecretTemplate>) -> String {
+    let Some(text) = template.and_then(|template| serde_json::to_string(template).ok()) else {
+        return String::new();
+    };
+    digest(&SHA256, text.as_bytes()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a template asks for, without what is gatecert's to say.
@@ -97,6 +107,23 @@ fn labelled(owner: &Owner, secret: &ObjectName, part: &str, template: Option<&Se
         labels.entry(key).or_insert(value);
     }
     metadata
+}
+
+/// The Secret that keeps the key and the order of an issuance under way, as `journal.json`. It goes with its
+/// Certificate.
+pub fn pending_key_secret(owner: &Owner, journal: &[u8]) -> Secret {
+    let name = pending_key_name(owner);
+    Secret {
+        metadata: owner.metadata(&name, annotation::PART_PENDING_KEY),
+        type_: Some("Opaque".to_owned()),
+        data: Some([("journal.json".to_owned(), ByteString(journal.to_vec()))].into()),
+        ..Secret::default()
+    }
+}
+
+/// The name of the Secret that keeps an issuance of a Certificate.
+pub fn pending_key_name(owner: &Owner) -> ObjectName {
+    ObjectName::new(&owner.namespace, challenge_name(owner, "pending-key"))
 }
 
 /// A Secret with a self-signed certificate, so that a gateway's TLS server exists while the first certificate is on its

@@ -1,0 +1,143 @@
+//! The caches of what others own: gateways, routes, Services.
+
+use crate::cluster::{Cluster, EndpointSlice, IngressClass, Namespace, Service};
+use crate::follow::follow;
+use crate::options::Scope;
+use gatecert_render::{gateway_api, istio};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::runtime::reflector::{self, Lookup, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+use std::fmt::Debug;
+use std::hash::Hash;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Annotations that are read of others' objects; all else is dropped.
+const READ_ANNOTATIONS: [&str; 2] = ["gatecert.dev/", "kubernetes.io/ingress.class"];
+
+/// The caches. They are filled by tasks of their own, and say when something in them changed.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    istio_gateways: Store<istio::Gateway>,
+    virtual_services: Store<istio::VirtualService>,
+    gateways: Store<gateway_api::Gateway>,
+    listener_sets: Store<gateway_api::ListenerSet>,
+    http_routes: Store<gateway_api::HttpRoute>,
+    reference_grants: Store<gateway_api::ReferenceGrant>,
+    ingresses: Store<Ingress>,
+    ingress_classes: Store<IngressClass>,
+    services: Store<Service>,
+    endpoint_slices: Store<EndpointSlice>,
+    namespaces: Store<Namespace>,
+    changed: watch::Receiver<u64>,
+}
+
+/// Fills caches, each by a task.
+struct Filler<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
+    tasks: &'a mut JoinSet<()>,
+    synced: Vec<watch::Receiver<bool>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Caches {
+    /// Begins to fill the caches, and waits until each has been filled once.
+    pub(crate) async fn fill(client: &Client, scope: &Scope, tasks: &mut JoinSet<()>) -> Self {
+        let (changed, receiver) = watch::channel(0);
+        let mut filler = Filler { client, scope, tasks, synced: Vec::new(), changed };
+        let caches = Self {
+            istio_gateways: filler.cache(),
+            virtual_services: filler.cache(),
+            gateways: filler.cache(),
+            listener_sets: filler.cache(),
+            http_routes: filler.cache(),
+            reference_grants: filler.cache(),
+            ingresses: filler.cache(),
+            ingress_classes: filler.cache_of_cluster(),
+            services: filler.cache(),
+            endpoint_slices: filler.cache(),
+            namespaces: filler.cache_of_cluster(),
+            changed: receiver,
+        };
+        for mut synced in filler.synced {
+            // A task that ends takes its channel with it; there is nothing to wait for then.
+            let _ = synced.wait_for(|synced| *synced).await;
+        }
+        caches
+    }
+
+    /// Changes when something in the caches does.
+    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
+    }
+
+    /// What there is now.
+    pub(crate) fn snapshot(&self) -> Cluster {
+        Cluster {
+            istio_gateways: self.istio_gateways.state(),
+            virtual_services: self.virtual_services.state(),
+            gateways: self.gateways.state(),
+            listener_sets: self.listener_sets.state(),
+            http_routes: self.http_routes.state(),
+            reference_grants: self.reference_grants.state(),
+            ingresses: self.ingresses.state(),
+            ingress_classes: self.ingress_classes.state(),
+            services: self.services.state(),
+            endpoint_slices: self.endpoint_slices.state(),
+            namespaces: self.namespaces.state(),
+        }
+    }
+
+    /// The ReferenceGrants alone.
+    pub(crate) fn reference_grants(&self) -> Vec<std::sync::Arc<gateway_api::ReferenceGrant>> {
+        self.reference_grants.state()
+    }
+}
+
+impl Filler<'_> {
+    fn cache<K>(&mut self) -> Store<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K: Lookup<DynamicType = <K as Resource>::DynamicType>,
+        K: Clone + Debug + Send + Sync + serde::de::DeserializeOwned + 'static,
+        <K as Resource>::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
+    {
+        match &self.scope {
+            Scope::Cluster => self.follow(Api::all(self.client.clone())),
+            Scope::Namespace(namespace) => self.follow(Api::namespaced(self.client.clone(), namespace)),
+        }
+    }
+
+    fn cache_of_cluster<K>(&mut self) -> Store<K>
+    where
+        K: Resource<Scope = k8s_openapi::ClusterResourceScope>,
+        K: Lookup<DynamicType = <K as Resource>::DynamicType>,
+        K: Clone + Debug + Send + Sync + serde::de::DeserializeOwned + 'static,
+        <K as Resource>::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
+    {
+        self.follow(Api::all(self.client.clone()))
+    }
+
+    fn follow<K>(&mut self, api: Api<K>) -> Store<K>
+    where
+        K: Resource + Lookup<DynamicType = <K as Resource>::DynamicType>,
+        K: Clone + Debug + Send + Sync + serde::de::DeserializeOwned + 'static,
+        <K as Resource>::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
+    {
+        let (store, writer) = reflector::store();
+        let (synced, receiver) = watch::channel(false);
+        self.synced.push(receiver);
+        let changed = self.changed.clone();
+        let note = move |_: &watcher::Event<K>| changed.send_modify(|count| *count = count.wrapping_add(1));
+        self.tasks.spawn(follow(api, watcher::Config::default(), Some(writer), trim, note, synced));
+        store
+    }
+}
+
+fn trim<K: Resource>(object: &mut K) {
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.retain(|key, _| READ_ANNOTATIONS.iter().any(|read| key.starts_with(read)));
+    }
+}

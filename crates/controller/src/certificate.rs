@@ -1,0 +1,365 @@
+//! One Certificate, from plan to report.
+
+use crate::certificates::Interruption;
+use crate::controller::Controller;
+use crate::issuance::{self, Interrupted};
+use crate::report::{
+    failures_of, last_error, renewal_information, set_conditions, set_failures, set_published, window_of,
+};
+use crate::secrets::{Content, KnownSecret};
+use crate::wish::{Wish, wish};
+use gatecert_api::{Certificate, CertificateStatus, annotation};
+use gatecert_issue::{
+    CertificateFacts, Failures, Observed, Origin, Plan, Reason, Stored, StoredWindow, plan, renewal,
+};
+use gatecert_publish::kubernetes::Ownership;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When something that only a person can change is looked at again, if nothing is heard of it.
+const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
+
+/// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    /// A word in CamelCase.
+    pub(crate) reason: String,
+    /// What to do.
+    pub(crate) message: String,
+}
+
+/// Where a Certificate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Situation {
+    pub(crate) ready: Mark,
+    pub(crate) issuing: Mark,
+    /// What is worth an event.
+    pub(crate) news: Option<News>,
+}
+
+/// A condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) is_true: bool,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    pub(crate) is_good: bool,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+impl Mark {
+    pub(crate) fn new(is_true: bool, reason: &str, message: impl Into<String>) -> Self {
+        Self { is_true, reason: reason.to_owned(), message: message.into() }
+    }
+}
+
+/// How a look at a Certificate ended.
+enum Outcome {
+    /// Nothing to do until then.
+    UpToDate(Timestamp),
+    /// A new certificate is published.
+    Issued(Timestamp),
+    /// Something is in the way.
+    Blocked(Obstacle),
+    /// An attempt failed, now or before.
+    Waiting { until: Timestamp, reason: String, message: String },
+    /// The Certificate changed meanwhile, or went.
+    Interrupted,
+}
+
+/// Brings one Certificate to where it should be.
+pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Controller>) -> Action {
+    let mut status = controller.certificates.status(&certificate);
+    let wish = wish(&certificate, &controller);
+    let (present, outcome) = match &wish {
+        Ok(wish) => look(&certificate, wish, &controller, &mut status).await,
+        Err(obstacle) => (None, Outcome::Blocked(obstacle.clone())),
+    };
+    if matches!(outcome, Outcome::Interrupted) {
+        return Action::await_change();
+    }
+    let now = controller.now();
+    let facts = present.as_deref().and_then(facts_of);
+    let is_as_wanted = wish.as_ref().is_ok_and(|wish| facts.is_some_and(|facts| fits(facts, wish, now)));
+    status.issuance = None;
+    set_published(&mut status, facts);
+    status.renewal_time = renewal_time(&status);
+    let situation = situation(&outcome, facts, is_as_wanted);
+    set_conditions(&mut status, &certificate, &situation, now);
+    controller.report(&certificate, status, &situation).await;
+    controller.metrics.note(&certificate.uid().unwrap_or_default(), facts.map(|facts| facts.not_after));
+    match outcome {
+        Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
+        Outcome::Blocked(_) => {
+            controller.block(ObjectRef::from_obj(&*certificate));
+            Action::requeue(LOOK_AT_OBSTACLE)
+        }
+        Outcome::Interrupted => Action::await_change(),
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Action {
+    let wait = at.duration_since(now).max(SignedDuration::from_secs(1));
+    Action::requeue(wait.unsigned_abs())
+}
+
+fn facts_of(secret: &KnownSecret) -> Option<&CertificateFacts> {
+    match &secret.content {
+        Content::Certificate(facts, _) => Some(facts),
+        _ => None,
+    }
+}
+
+fn fits(facts: &CertificateFacts, wish: &Wish, now: Timestamp) -> bool {
+    facts.identifiers == wish.wanted.identifiers && !facts.is_expired(now)
+}
+
+/// Looks at what is published, plans, and issues if that is due.
+async fn look(
+    certificate: &Certificate,
+    wish: &Wish,
+    controller: &Controller,
+    status: &mut CertificateStatus,
+) -> (Option<Arc<KnownSecret>>, Outcome) {
+    let present = match present(wish, controller).await {
+        Ok(present) => present,
+        Err(obstacle) => return (None, Outcome::Blocked(obstacle)),
+    };
+    if let Some(known) = &present {
+        ask_for_window(wish, controller, known, status).await;
+    }
+    let outcome = match planned(certificate, wish, controller, present.as_deref(), status) {
+        Plan::UpToDate { look_again_at } => {
+            set_failures(status, None, controller.now());
+            status.last_error = None;
+            match decorated(certificate, wish, controller, present.as_deref()).await {
+                Ok(()) => Outcome::UpToDate(look_again_at),
+                Err(obstacle) => Outcome::Blocked(obstacle),
+            }
+        }
+        Plan::Wait { reason, until, why } => {
+            let message = status.last_error.as_ref().map_or_else(|| why.to_string(), |error| error.message.clone());
+            let kind = status.last_error.as_ref().map_or_else(|| "Waiting".to_owned(), |error| error.kind.clone());
+            Outcome::Waiting { until, reason: kind, message: format!("{reason}; {message}; next attempt at {until}") }
+        }
+        Plan::Issue { reason, .. } => issue(certificate, wish, controller, present.as_ref(), status, &reason).await,
+    };
+    let published = controller.secrets.get(&wish.secret).or(present);
+    (published, outcome)
+}
+
+async fn decorated(
+    certificate: &Certificate,
+    wish: &Wish,
+    controller: &Controller,
+    present: Option<&KnownSecret>,
+) -> Result<(), Obstacle> {
+    match present {
+        Some(present) => issuance::decorate(certificate, wish, controller, present).await,
+        None => Ok(()),
+    }
+}
+
+/// What is in the Secret now. One that is not gatecert's, or is not known yet, is read.
+async fn present(wish: &Wish, controller: &Controller) -> Result<Option<Arc<KnownSecret>>, Obstacle> {
+    let known = match controller.secrets.get(&wish.secret) {
+        Some(known) => Some(known),
+        None => {
+            let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), &wish.secret.namespace);
+            let secret = secrets.get_opt(&wish.secret.name).await.map_err(|error| {
+                Obstacle::new("SecretNotReadable", format!("Secret {}: {error}", wish.secret))
+            })?;
+            secret.map(|secret| Arc::new(KnownSecret::of(&secret)))
+        }
+    };
+    let secret = &wish.secret;
+    match known.as_ref().map(|known| known.ownership) {
+        None | Some(Ownership::Ours | Ownership::Adoptable | Ownership::Absent) => Ok(known),
+        Some(Ownership::WrongType) => Err(Obstacle::new(
+            "SecretOfWrongType",
+            format!("Secret {secret} is not of type kubernetes.io/tls, which can not be changed: delete it, or choose another secretName"),
+        )),
+        Some(Ownership::Foreign) => Err(Obstacle::new(
+            "SecretNotOwned",
+            format!(
+                "Secret {secret} is not gatecert's and is left alone; to let gatecert have it: kubectl annotate secret \
+                 -n {} {} {}=true",
+                secret.namespace,
+                secret.name,
+                annotation::ADOPT
+            ),
+        )),
+    }
+}
+
+fn planned(
+    certificate: &Certificate,
+    wish: &Wish,
+    controller: &Controller,
+    present: Option<&KnownSecret>,
+    status: &CertificateStatus,
+) -> Plan {
+    let (now, window) = (controller.now(), window_of(status));
+    let failures = failures_of(status, &wish.wanted);
+    let entry = controller.journal(&wish.owner).entry().filter(|entry| entry.is_for(&wish.wanted));
+    let (stored, origin) = stored(present);
+    plan(&Observed {
+        certificate: stored,
+        origin,
+        wanted: &wish.wanted,
+        ari: window.as_ref(),
+        failures: failures.as_ref(),
+        pending_order: entry.as_ref().map(|entry| &entry.order_url),
+        forced: is_forced(certificate),
+        now,
+        jitter: present.and_then(facts_of).map_or(0.0, CertificateFacts::jitter),
+    })
+}
+
+fn stored(present: Option<&KnownSecret>) -> (Stored<'_>, Option<&Origin>) {
+    match present.map(|known| &known.content) {
+        None | Some(Content::Placeholder) => (Stored::Missing, None),
+        Some(Content::Certificate(facts, origin)) => (Stored::Certificate(facts), origin.as_ref()),
+        Some(Content::Unreadable(why)) => (Stored::Unreadable(why), None),
+        Some(Content::Pending(_) | Content::Other) => (Stored::Unreadable("it holds no certificate"), None),
+    }
+}
+
+fn is_forced(certificate: &Certificate) -> bool {
+    certificate.annotations().get(annotation::RENEW).is_some_and(|renew| renew == "now")
+}
+
+/// Asks the CA when the published certificate should be renewed, if that is due.
+async fn ask_for_window(
+    wish: &Wish,
+    controller: &Controller,
+    present: &KnownSecret,
+    status: &mut CertificateStatus,
+) {
+    let Some(facts) = facts_of(present) else { return };
+    let (now, window) = (controller.now(), window_of(status));
+    let client = wish.authority.account.client();
+    if client.directory().renewal_info.is_none() {
+        return;
+    }
+    let Some(id) = renewal::question(facts, window.as_ref(), now) else { return };
+    let known = StoredWindow::of(window, id, now);
+    let (answer, explanation_url) = match client.renewal_info(id).await {
+        Ok(info) => {
+            let answer = known.answered(info.window, info.retry_after, now, rand::random());
+            (answer, info.explanation_url)
+        }
+        Err(error) => (known.failed(error.retry(), now), None),
+    };
+    let text = explanation_url.map(|url| url.to_string());
+    status.ari = Some(renewal_information(&answer, text));
+}
+
+/// Issues, and notes in the status how that went.
+async fn issue(
+    certificate: &Certificate,
+    wish: &Wish,
+    controller: &Controller,
+    present: Option<&Arc<KnownSecret>>,
+    status: &mut CertificateStatus,
+    reason: &Reason,
+) -> Outcome {
+    tracing::info!(certificate = %ObjectRef::from_obj(certificate), reason = reason.kind(), "issuing: {reason}");
+    let mut running = controller.certificates.begin(certificate);
+    let result = issuance::run(certificate, wish, controller, present, &mut running.interruption).await;
+    drop(running);
+    let now = controller.now();
+    match result {
+        Ok(known) => {
+            set_failures(status, None, now);
+            status.last_error = None;
+            status.revision = Some(status.revision.unwrap_or_default() + 1);
+            status.ari = None;
+            ask_for_window(wish, controller, &known, status).await;
+            controller.take_renewal_request(certificate).await;
+            let next = match planned_after(wish, &known, status, now) {
+                Plan::UpToDate { look_again_at } => look_again_at,
+                _ => now,
+            };
+            Outcome::Issued(next)
+        }
+        Err(Interrupted::By(Interruption::Changed | Interruption::Deleted)) => Outcome::Interrupted,
+        Err(Interrupted::Obstacle(obstacle)) => Outcome::Blocked(obstacle),
+        Err(Interrupted::Failed(error)) => {
+            let before = failures_of(status, &wish.wanted);
+            let failures = Failures::add(before.as_ref(), &wish.wanted, error.retry(), now);
+            set_failures(status, Some(&failures), now);
+            let last = last_error(&error);
+            let until = failures.wait(&wish.wanted, now).map_or(now, |(until, _)| until);
+            let hint = last.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let message = format!("{}{hint}; next attempt at {until}", last.message);
+            let reason = last.kind.clone();
+            status.last_error = Some(last);
+            Outcome::Waiting { until, reason, message }
+        }
+    }
+}
+
+/// When to look again at a certificate that was issued just now.
+fn planned_after(wish: &Wish, known: &KnownSecret, status: &CertificateStatus, now: Timestamp) -> Plan {
+    let (stored, origin) = stored(Some(known));
+    plan(&Observed {
+        certificate: stored,
+        origin,
+        wanted: &wish.wanted,
+        ari: window_of(status).as_ref(),
+        failures: None,
+        pending_order: None,
+        forced: false,
+        now,
+        jitter: facts_of(known).map_or(0.0, CertificateFacts::jitter),
+    })
+}
+
+fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: bool) -> Situation {
+    let until = facts.map(|facts| format!("valid until {}", facts.not_after)).unwrap_or_default();
+    let ready = |reason: &str, message: &str| match is_as_wanted {
+        true => Mark::new(true, "Issued", until.clone()),
+        false => Mark::new(false, reason, message),
+    };
+    let news = |is_good, reason: &str, message: &str| {
+        Some(News { is_good, reason: reason.to_owned(), message: message.to_owned() })
+    };
+    match outcome {
+        Outcome::Issued(_) => {
+            let message = format!("a certificate was issued, {until}");
+            let news = news(true, "Issued", &message);
+            Situation { ready: ready("Issued", &until), issuing: Mark::new(false, "Idle", ""), news }
+        }
+        Outcome::Blocked(Obstacle { reason, message }) => Situation {
+            ready: ready(reason, message),
+            issuing: Mark::new(false, reason, message.clone()),
+            news: news(false, reason, message),
+        },
+        Outcome::Waiting { reason, message, .. } => Situation {
+            ready: ready(reason, message),
+            issuing: Mark::new(false, reason, message.clone()),
+            news: news(false, reason, message),
+        },
+        Outcome::UpToDate(_) | Outcome::Interrupted => {
+            Situation { ready: ready("Pending", ""), issuing: Mark::new(false, "Idle", ""), news: None }
+        }
+    }
+}
+
+/// When the certificate will be renewed, as things are.
+fn renewal_time(status: &CertificateStatus) -> Option<Time> {
+    status.ari.as_ref().and_then(|ari| ari.selected.clone())
+}

@@ -1,0 +1,241 @@
+//! The Certificates: what is wanted, which of them share a Secret, and what is known ahead of the watch.
+
+use gatecert_api::{Certificate, CertificateStatus, IssuerKind};
+use gatecert_render::{ObjectName, Owner};
+use kube::{Resource, ResourceExt as _};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// All Certificates.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    /// The Certificates as the watch gives them.
+    pub(crate) store: Store<Certificate>,
+    index: Mutex<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    /// The Certificates that want a Secret, the oldest first.
+    by_secret: HashMap<ObjectName, BTreeMap<(String, String), ObjectName>>,
+    /// The Secret that a Certificate wants, so that it can be taken out of the map above.
+    wants: HashMap<String, (ObjectName, (String, String))>,
+    /// Statuses that were written and may not have come back by the watch.
+    written: HashMap<String, (String, CertificateStatus)>,
+    /// Issuances under way, and the generation that each is for.
+    running: HashMap<String, (i64, watch::Sender<Option<Interruption>>)>,
+}
+
+/// Why an issuance under way comes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    /// The Certificate is another one now.
+    Changed,
+    /// The Certificate is gone.
+    Deleted,
+}
+
+/// Marks an issuance as under way until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running<'a> {
+    certificates: &'a Certificates,
+    uid: String,
+    /// Says when it comes to nothing.
+    pub(crate) interruption: watch::Receiver<Option<Interruption>>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.certificates.index().running.remove(&self.uid);
+    }
+}
+
+/// The namespace and name of the Secret that a Certificate wants.
+pub(crate) fn secret_of(certificate: &Certificate) -> ObjectName {
+    let own = || certificate.namespace().unwrap_or_default();
+    let namespace = certificate.spec.secret_namespace.clone().unwrap_or_else(own);
+    ObjectName::new(namespace, &certificate.spec.secret_name)
+}
+
+/// A Certificate as its objects name it.
+pub(crate) fn owner_of(certificate: &Certificate) -> Owner {
+    Owner {
+        namespace: certificate.namespace().unwrap_or_default(),
+        name: certificate.name_any(),
+        uid: certificate.uid().unwrap_or_default(),
+    }
+}
+
+fn age_of(certificate: &Certificate) -> (String, String) {
+    let created = certificate.creation_timestamp().map(|time| time.0.to_string());
+    (created.unwrap_or_default(), certificate.uid().unwrap_or_default())
+}
+
+impl Certificates {
+    pub(crate) fn new(store: Store<Certificate>) -> Self {
+        Self { store, index: Mutex::default() }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in an event of the watch, and gives the Certificates that have to be looked at: those that want the same
+    /// Secret as one that goes.
+    pub(crate) fn observe(&self, event: &Event<Certificate>) -> Vec<ObjectRef<Certificate>> {
+        match event {
+            Event::Apply(certificate) | Event::InitApply(certificate) => {
+                self.index().apply(certificate);
+                vec![ObjectRef::from_obj(certificate)]
+            }
+            Event::Delete(certificate) => self.index().delete(certificate),
+            Event::Init => Vec::new(),
+            Event::InitDone => self.index().keep_only(&self.store.state()),
+        }
+    }
+
+    /// The other Certificate, older than this one, that wants the same Secret.
+    pub(crate) fn older_rival(&self, certificate: &Certificate) -> Option<ObjectName> {
+        let index = self.index();
+        let (age, name) = index.by_secret.get(&secret_of(certificate))?.first_key_value()?;
+        (age.1 != certificate.uid().unwrap_or_default()).then(|| name.clone())
+    }
+
+    /// The Certificates that want a Secret.
+    pub(crate) fn of_secret(&self, secret: &ObjectName) -> Vec<ObjectRef<Certificate>> {
+        let index = self.index();
+        index.by_secret.get(secret).into_iter().flat_map(BTreeMap::values).map(reference).collect()
+    }
+
+    /// The Certificates of an issuer.
+    pub(crate) fn of_issuer(
+        &self,
+        kind: IssuerKind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Vec<ObjectRef<Certificate>> {
+        let of_it = self.store.state_filter(|certificate| {
+            let reference = &certificate.spec.issuer_ref;
+            let is_near = namespace.is_none() || namespace == certificate.metadata.namespace.as_deref();
+            reference.kind.unwrap_or_default() == kind && reference.name == name && is_near
+        });
+        of_it.iter().map(|certificate| ObjectRef::from_obj(&**certificate)).collect()
+    }
+
+    /// The latest status that is known: the one that was written last, until the watch has brought it back.
+    pub(crate) fn status(&self, certificate: &Certificate) -> CertificateStatus {
+        let uid = certificate.uid().unwrap_or_default();
+        let written = self.index().written.get(&uid).map(|(_, status)| status.clone());
+        written.or_else(|| certificate.status.clone()).unwrap_or_default()
+    }
+
+    /// Remembers a status that was written, until the watch brings that version.
+    pub(crate) fn wrote(&self, written: &Certificate, status: CertificateStatus) {
+        let version = written.resource_version().unwrap_or_default();
+        self.index().written.insert(written.uid().unwrap_or_default(), (version, status));
+    }
+
+    /// Whether a Certificate is there, and whether an issuance of it is under way.
+    pub(crate) fn is_known_and_running(&self, uid: &str) -> (bool, bool) {
+        let index = self.index();
+        (index.wants.contains_key(uid), index.running.contains_key(uid))
+    }
+
+    /// Marks an issuance as under way.
+    pub(crate) fn begin(&self, certificate: &Certificate) -> Running<'_> {
+        let uid = certificate.uid().unwrap_or_default();
+        let (sender, interruption) = watch::channel(None);
+        let generation = certificate.metadata.generation.unwrap_or_default();
+        self.index().running.insert(uid.clone(), (generation, sender));
+        Running { certificates: self, uid, interruption }
+    }
+}
+
+/// Tells changes that have to be looked at from echoes of one's own status: those leave generation and annotations as
+/// they were.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(HashMap<String, u64>);
+
+impl Seen {
+    /// Whether an event is worth a look.
+    pub(crate) fn is_news<K: Resource>(&mut self, event: &Event<K>) -> bool {
+        match event {
+            Event::Apply(object) | Event::InitApply(object) => {
+                let uid = object.meta().uid.clone().unwrap_or_default();
+                let mut hasher = DefaultHasher::new();
+                (object.meta().generation, &object.meta().annotations).hash(&mut hasher);
+                let now = hasher.finish();
+                self.0.insert(uid, now) != Some(now)
+            }
+            Event::Delete(object) => {
+                self.0.remove(&object.meta().uid.clone().unwrap_or_default());
+                true
+            }
+            Event::Init | Event::InitDone => true,
+        }
+    }
+}
+
+fn reference(name: &ObjectName) -> ObjectRef<Certificate> {
+    ObjectRef::new(&name.name).within(&name.namespace)
+}
+
+impl Index {
+    fn apply(&mut self, certificate: &Certificate) {
+        let uid = certificate.uid().unwrap_or_default();
+        let (secret, age) = (secret_of(certificate), age_of(certificate));
+        if self.wants.get(&uid).is_none_or(|(before, _)| *before != secret) {
+            self.release(&uid);
+            let name =
+                ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
+            self.by_secret.entry(secret.clone()).or_default().insert(age.clone(), name);
+            self.wants.insert(uid.clone(), (secret, age));
+        }
+        let version = certificate.resource_version();
+        if self.written.get(&uid).is_some_and(|(written, _)| version.as_ref() == Some(written)) {
+            self.written.remove(&uid);
+        }
+        if let Some((generation, running)) = self.running.get(&uid)
+            && certificate.metadata.generation != Some(*generation)
+        {
+            running.send_replace(Some(Interruption::Changed));
+        }
+    }
+
+    fn delete(&mut self, certificate: &Certificate) -> Vec<ObjectRef<Certificate>> {
+        let uid = certificate.uid().unwrap_or_default();
+        self.forget(&uid)
+    }
+
+    fn forget(&mut self, uid: &str) -> Vec<ObjectRef<Certificate>> {
+        self.written.remove(uid);
+        if let Some((_, running)) = self.running.get(uid) {
+            running.send_replace(Some(Interruption::Deleted));
+        }
+        let secret = self.release(uid);
+        let rivals = secret.and_then(|secret| self.by_secret.get(&secret));
+        rivals.into_iter().flat_map(BTreeMap::values).map(reference).collect()
+    }
+
+    fn release(&mut self, uid: &str) -> Option<ObjectName> {
+        let (secret, age) = self.wants.remove(uid)?;
+        if let Some(rivals) = self.by_secret.get_mut(&secret) {
+            rivals.remove(&age);
+            if rivals.is_empty() {
+                self.by_secret.remove(&secret);
+            }
+        }
+        Some(secret)
+    }
+
+    /// After a complete list: what it did not have was deleted while nobody watched.
+    fn keep_only(&mut self, listed: &[Arc<Certificate>]) -> Vec<ObjectRef<Certificate>> {
+        let listed: HashSet<_> = listed.iter().filter_map(|certificate| certificate.uid()).collect();
+        let gone: Vec<_> = self.wants.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        gone.iter().flat_map(|uid| self.forget(uid)).collect()
+    }
+}

@@ -1,0 +1,331 @@
+//! The controller while it leads.
+
+use crate::caches::Caches;
+use crate::certificate;
+use crate::certificates::Certificates;
+use crate::follow::follow;
+use crate::issuer::{self, IssuerKey, IssuerObject, Issuers};
+use crate::journal::SecretJournal;
+use crate::metrics::Metrics;
+use crate::options::{Options, Scope};
+use crate::probe::Prober;
+use crate::secrets::Secrets;
+use futures::StreamExt as _;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use gatecert_acme::Clock;
+use gatecert_api::{Certificate, ClusterIssuer, Issuer, annotation};
+use gatecert_render::{Owner, ServiceName};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::runtime::{applier, controller::ReconcileRequest};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde_json::json;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How soon after a panic its object is looked at again.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
+
+/// How long changes of gateways are gathered before blocked Certificates are looked at again.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// The least time between two such looks.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// Everything that looks at objects share.
+pub(crate) struct Controller {
+    pub(crate) client: Client,
+    pub(crate) options: Options,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) issuers: Issuers,
+    pub(crate) caches: Caches,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) prober: Prober,
+    /// The responder's Service.
+    pub(crate) responder: ServiceName,
+    /// Bounds how many issuances are under way at once.
+    pub(crate) permits: Semaphore,
+    recorder: Recorder,
+    queue: UnboundedSender<ReconcileRequest<Certificate>>,
+    /// Certificates that something is in the way of, which a change of a gateway may have removed.
+    blocked: Mutex<HashSet<ObjectRef<Certificate>>>,
+}
+
+/// Why a look at an object did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the look at it panicked")]
+struct Panicked;
+
+/// Leads, until it is dropped: then nothing of it writes any more.
+pub(crate) async fn lead(
+    client: Client,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    prober: Prober,
+) {
+    let mut tasks = JoinSet::new();
+    let scope = options.scope();
+    let caches = Caches::fill(&client, &scope, &mut tasks).await;
+    let (queue, requests) = unbounded();
+    let (certificates, secrets) = watch_own(&client, &scope, &queue, &metrics, &mut tasks).await;
+    let reporter = Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
+    let controller = Arc::new(Controller {
+        recorder: Recorder::new(client.clone(), reporter),
+        responder: ServiceName {
+            namespace: options.namespace.clone(),
+            name: options.responder_service.clone(),
+            port: options.responder_port,
+        },
+        permits: Semaphore::new(options.max_issuances.max(1)),
+        issuers: Issuers::default(),
+        blocked: Mutex::default(),
+        client,
+        options,
+        clock,
+        certificates,
+        secrets,
+        caches,
+        metrics,
+        prober,
+        queue,
+    });
+    match &scope {
+        Scope::Cluster => {
+            let issuers: Api<Issuer> = Api::all(controller.client.clone());
+            run_issuers(issuers, &controller, &mut tasks).await;
+            let issuers: Api<ClusterIssuer> = Api::all(controller.client.clone());
+            run_issuers(issuers, &controller, &mut tasks).await;
+        }
+        Scope::Namespace(namespace) => {
+            let issuers: Api<Issuer> = Api::namespaced(controller.client.clone(), namespace);
+            run_issuers(issuers, &controller, &mut tasks).await;
+        }
+    }
+    tasks.spawn(crate::sweep::sweep(Arc::clone(&controller)));
+    tasks.spawn(crate::sources::run(Arc::clone(&controller)));
+    tasks.spawn(look_at_blocked(Arc::clone(&controller)));
+    run_certificates(&controller, requests).await;
+}
+
+/// Follows the Certificates and gatecert's own Secrets, until both are known once.
+async fn watch_own(
+    client: &Client,
+    scope: &Scope,
+    queue: &UnboundedSender<ReconcileRequest<Certificate>>,
+    metrics: &Arc<Metrics>,
+    tasks: &mut JoinSet<()>,
+) -> (Arc<Certificates>, Arc<Secrets>) {
+    let (store, writer) = reflector::store();
+    let (certificates, secrets) = (Arc::new(Certificates::new(store)), Arc::new(Secrets::default()));
+    let (secrets_synced, mut secrets_known) = watch::channel(false);
+    let (certificates_synced, mut certificates_known) = watch::channel(false);
+
+    let (known, of, to) = (Arc::clone(&secrets), Arc::clone(&certificates), queue.clone());
+    let see_secret = move |event: &watcher::Event<Secret>| {
+        let changed = known.observe(event);
+        for reference in changed.iter().flat_map(|name| of.of_secret(name)) {
+            let _ = to.unbounded_send(reference.into());
+        }
+    };
+    let ours = watcher::Config::default().labels(&format!("{}={}", annotation::MANAGED_BY, annotation::MANAGER));
+    let api = scoped(client, scope);
+    tasks.spawn(follow(api, ours, None, |_| (), see_secret, secrets_synced));
+    let _ = secrets_known.wait_for(|known| *known).await;
+
+    let (known, to, metrics) = (Arc::clone(&certificates), queue.clone(), Arc::clone(metrics));
+    let mut seen = crate::certificates::Seen::default();
+    let see_certificate = move |event: &watcher::Event<Certificate>| {
+        let changed = known.observe(event);
+        if let watcher::Event::Delete(certificate) = event {
+            metrics.forget(&certificate.uid().unwrap_or_default());
+        }
+        for reference in changed {
+            if seen.is_news(event) {
+                let _ = to.unbounded_send(reference.into());
+            }
+        }
+    };
+    let api = scoped(client, scope);
+    let all = watcher::Config::default();
+    tasks.spawn(follow(api, all, Some(writer), |_: &mut Certificate| (), see_certificate, certificates_synced));
+    let _ = certificates_known.wait_for(|known| *known).await;
+    (certificates, secrets)
+}
+
+fn scoped<K>(client: &Client, scope: &Scope) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match scope {
+        Scope::Cluster => Api::all(client.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    }
+}
+
+/// Looks at Certificates as they are asked for, each by a task of its own.
+async fn run_certificates(
+    controller: &Arc<Controller>,
+    requests: UnboundedReceiver<ReconcileRequest<Certificate>>,
+) {
+    let store = controller.certificates.store.clone();
+    let look = |certificate: Arc<Certificate>, controller: Arc<Controller>| {
+        Box::pin(guarded(controller.metrics.clone(), async move {
+            Ok::<_, Infallible>(certificate::reconcile(certificate, controller).await)
+        }))
+    };
+    run_applier(store, requests, Arc::clone(controller), look).await;
+}
+
+/// Follows issuers and looks at each as it changes. Returns when all have been looked at once, so that no Certificate
+/// is said to have none.
+async fn run_issuers<K>(api: Api<K>, controller: &Arc<Controller>, tasks: &mut JoinSet<()>)
+where
+    K: IssuerObject,
+{
+    let (store, writer) = reflector::store();
+    let (queue, requests) = unbounded::<ReconcileRequest<K>>();
+    let (synced, mut known) = watch::channel(false);
+    let registry = Arc::clone(controller);
+    let mut seen = crate::certificates::Seen::default();
+    let see = move |event: &watcher::Event<K>| match event {
+        watcher::Event::Apply(issuer) | watcher::Event::InitApply(issuer) => {
+            if seen.is_news(event) {
+                let _ = queue.unbounded_send(ObjectRef::from_obj(issuer).into());
+            }
+        }
+        watcher::Event::Delete(issuer) => registry.forget_issuer(&issuer.key()),
+        watcher::Event::Init | watcher::Event::InitDone => {}
+    };
+    tasks.spawn(follow(api, watcher::Config::default(), Some(writer), |_: &mut K| (), see, synced));
+    let _ = known.wait_for(|known| *known).await;
+    let first: Vec<_> = store.state();
+    futures::future::join_all(first.into_iter().map(|issuer| issuer::reconcile(issuer, Arc::clone(controller)))).await;
+    let look = |issuer: Arc<K>, controller: Arc<Controller>| {
+        Box::pin(guarded(controller.metrics.clone(), issuer::reconcile(issuer, controller)))
+    };
+    let controller = Arc::clone(controller);
+    tasks.spawn(async move { run_applier(store, requests, controller, look).await });
+}
+
+async fn run_applier<K, F>(
+    store: Store<K>,
+    requests: UnboundedReceiver<ReconcileRequest<K>>,
+    controller: Arc<Controller>,
+    look: impl FnMut(Arc<K>, Arc<Controller>) -> F,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<Action, Panicked>> + Unpin,
+{
+    let after_panic = |_: Arc<K>, _: &Panicked, _: Arc<Controller>| Action::requeue(AFTER_PANIC);
+    let requests = requests.map(Ok::<_, Infallible>);
+    let looks = applier(look, after_panic, controller, store, requests, Config::default());
+    looks
+        .for_each(|look| async move {
+            if let Err(error) = look {
+                tracing::debug!(%error, "a look at an object");
+            }
+        })
+        .await;
+}
+
+/// Runs a look in a task of its own, so that a panic in it ends nothing else. The task ends with whoever waits for it.
+async fn guarded(
+    metrics: Arc<Metrics>,
+    look: impl Future<Output = Result<Action, Infallible>> + Send + 'static,
+) -> Result<Action, Panicked> {
+    match AbortOnDropHandle::new(tokio::spawn(look)).await {
+        Ok(Ok(action)) => Ok(action),
+        Ok(Err(never)) => match never {},
+        Err(error) => {
+            tracing::error!(%error, "a look at an object panicked; the others go on");
+            metrics.panicked();
+            Err(Panicked)
+        }
+    }
+}
+
+/// Looks again at Certificates that something was in the way of, when gateways or routes change.
+async fn look_at_blocked(controller: Arc<Controller>) {
+    let mut changed = controller.caches.changed();
+    while changed.changed().await.is_ok() {
+        tokio::time::sleep(GATHER).await;
+        changed.mark_unchanged();
+        let blocked = std::mem::take(&mut *controller.blocked.lock().unwrap_or_else(PoisonError::into_inner));
+        if !blocked.is_empty() {
+            controller.look_at(blocked);
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+}
+
+impl Controller {
+    /// The present time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The journal of a Certificate.
+    pub(crate) fn journal<'a>(&'a self, owner: &'a Owner) -> SecretJournal<'a> {
+        SecretJournal::new(self, owner)
+    }
+
+    /// Has Certificates looked at soon.
+    pub(crate) fn look_at(&self, certificates: impl IntoIterator<Item = ObjectRef<Certificate>>) {
+        for certificate in certificates {
+            // The receiver lives as long as the controller leads.
+            let _ = self.queue.unbounded_send(certificate.into());
+        }
+    }
+
+    /// Remembers that something is in the way of a Certificate.
+    pub(crate) fn block(&self, certificate: ObjectRef<Certificate>) {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(certificate);
+    }
+
+    fn forget_issuer(&self, key: &IssuerKey) {
+        self.issuers.remove(key);
+        self.look_at(self.certificates.of_issuer(key.kind, key.namespace.as_deref(), &key.name));
+    }
+
+    /// Writes an event.
+    pub(crate) async fn tell(&self, about: &ObjectReference, is_good: bool, reason: &str, message: &str) {
+        let event = Event {
+            type_: if is_good { EventType::Normal } else { EventType::Warning },
+            reason: reason.to_owned(),
+            note: Some(message.to_owned()),
+            action: "Issuing".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, about).await {
+            tracing::warn!(%error, reason, "an event was not written");
+        }
+    }
+
+    /// Takes away the annotation that asked for a renewal, once it was done.
+    pub(crate) async fn take_renewal_request(&self, certificate: &Certificate) {
+        if !certificate.annotations().contains_key(annotation::RENEW) {
+            return;
+        }
+        let api: Api<Certificate> =
+            Api::namespaced(self.client.clone(), &certificate.namespace().unwrap_or_default());
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {(annotation::RENEW): null}}}));
+        if let Err(error) = api.patch(&certificate.name_any(), &PatchParams::default(), &patch).await {
+            tracing::warn!(%error, "the annotation that asked for a renewal stays");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The account of an issuer: its key in a Secret, registered with the CA once.
+
+use super::registry::{Authority, ClientKey, IssuerKey};
+use crate::controller::Controller;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gatecert_acme::{
+    Account, AccountCredentials, AccountError, AccountKey, Client, Contact, ExternalAccount, HmacKey,
+    HttpTransport, KeyAlgorithm, NewAccount, Retry,
+};
+use gatecert_api::{AcmeIssuer, AcmeStatus, ExternalAccountBinding, annotation};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Api;
+use kube::api::PostParams;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// The key of the value that has an account's key.
+const ACCOUNT_KEY: &str = "tls.key";
+
+/// The key of the value that has an EAB key, unless the issuer names another.
+const EAB_KEY: &str = "secret";
+
+/// A registered account.
+pub(super) struct Registration {
+    account: Account,
+    status: AcmeStatus,
+}
+
+impl Registration {
+    pub(super) fn status(&self) -> AcmeStatus {
+        self.status.clone()
+    }
+
+    pub(super) fn into_authority(self, spec: &AcmeIssuer) -> Authority {
+        Authority { account: self.account, spec: spec.clone() }
+    }
+}
+
+/// Why an issuer has no account.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RegistrationError {
+    #[error("spec.acme.server is no URL: {0}")]
+    Server(#[source] url::ParseError),
+    #[error("spec.acme.caBundle is no base64 of PEM certificates")]
+    CaBundle(#[source] Option<Box<dyn Error + Send + Sync>>),
+    #[error("spec.acme.email can not be used")]
+    Email(#[source] gatecert_acme::ContactError),
+    #[error("Secret {0} does not exist: make it, with the CA's EAB key under `{1}`")]
+    MissingEab(String, String),
+    #[error("Secret {0} has no EAB key that can be read under `{1}`")]
+    Eab(String, String),
+    #[error("Secret {0} has no account key that can be read under `{ACCOUNT_KEY}`: mend it, or delete it and a new account is made")]
+    Key(String, #[source] Option<gatecert_acme::KeyError>),
+    #[error("Secret {0} can not be read or written")]
+    Secret(String, #[source] Box<kube::Error>),
+    #[error("no account key can be made")]
+    Generate(#[source] gatecert_acme::KeyError),
+    #[error("the CA's directory can not be read")]
+    Directory(#[source] Box<gatecert_acme::DirectoryError>),
+    #[error("the CA does not register the account")]
+    Register(#[source] Box<AccountError>),
+}
+
+impl RegistrationError {
+    /// The reason of the condition.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Server(_) => "InvalidServer",
+            Self::CaBundle(_) => "InvalidCaBundle",
+            Self::Email(_) => "InvalidEmail",
+            Self::MissingEab(..) => "ExternalAccountKeyMissing",
+            Self::Eab(..) => "InvalidExternalAccountKey",
+            Self::Key(..) => "InvalidAccountKey",
+            Self::Secret(..) => "SecretError",
+            Self::Generate(_) => "KeyGenerationFailed",
+            Self::Directory(_) => "CaNotReachable",
+            Self::Register(_) => "RegistrationFailed",
+        }
+    }
+
+    /// Everything that is known, the causes behind it.
+    pub(super) fn message(&self) -> String {
+        crate::report::chain(self)
+    }
+
+    /// How long the CA asked to wait.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Register(error) => match error.retry() {
+                Retry::After(wait) => Some(wait),
+                Retry::No => Some(super::LONGEST_WAIT),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Gives the account of an issuer, registering it with the CA unless `known` says that this was done.
+pub(super) async fn register(
+    controller: &Controller,
+    key: &IssuerKey,
+    namespace: &str,
+    spec: &AcmeIssuer,
+    known: Option<&AcmeStatus>,
+) -> Result<Registration, RegistrationError> {
+    let client_key = client_key(spec)?;
+    let contact = spec.email.as_deref().map(Contact::email).transpose().map_err(RegistrationError::Email)?;
+    let account_key = account_key(controller, key, namespace, spec).await?;
+    let client = client(controller, client_key).await?;
+
+    let (directory, thumbprint) = (client.directory_url().to_string(), account_key.thumbprint());
+    let same = known.filter(|known| known.directory == directory && known.thumbprint == thumbprint);
+    let account = match same.and_then(|same| same.uri.parse::<Url>().ok()) {
+        Some(account_url) => {
+            let credentials = AccountCredentials {
+                directory: client.directory_url().clone(),
+                account_url,
+                private_key: account_key.to_pkcs8_pem(),
+            };
+            client.account(&credentials).map_err(|error| RegistrationError::Register(Box::new(error)))?
+        }
+        None => create(controller, &client, account_key, contact.clone(), namespace, spec).await?,
+    };
+    if same.is_some_and(|same| same.last_registered_email != spec.email) {
+        let contacts: Vec<_> = contact.into_iter().collect();
+        account
+            .update_contacts(&contacts)
+            .await
+            .map_err(|error| RegistrationError::Register(Box::new(error)))?;
+    }
+    let meta = &client.directory().meta;
+    let status = AcmeStatus {
+        directory,
+        uri: account.url().to_string(),
+        thumbprint,
+        last_registered_email: spec.email.clone(),
+        profiles: meta.profiles.keys().cloned().collect(),
+        terms_of_service: meta.terms_of_service.clone(),
+        checked_at: same.and_then(|same| same.checked_at.clone()).or_else(|| Some(Time(controller.now()))),
+    };
+    Ok(Registration { account, status })
+}
+
+async fn create(
+    controller: &Controller,
+    client: &Client,
+    key: AccountKey,
+    contact: Option<Contact>,
+    namespace: &str,
+    spec: &AcmeIssuer,
+) -> Result<Account, RegistrationError> {
+    let external_account = match &spec.external_account_binding {
+        Some(binding) => Some(external_account(controller, namespace, binding).await?),
+        None => None,
+    };
+    let new_account =
+        NewAccount { contacts: contact.into_iter().collect(), terms_of_service_agreed: true, external_account };
+    let failed = |error| RegistrationError::Register(Box::new(error));
+    let account = client.create_account(&new_account, key).await.map_err(failed)?;
+    if !new_account.contacts.is_empty() {
+        // An account that there was already keeps its old contacts otherwise.
+        let details = account.details().await.map_err(failed)?;
+        let wanted: Vec<_> = new_account.contacts.iter().map(|contact| contact.as_str().to_owned()).collect();
+        if details.contacts != wanted {
+            account.update_contacts(&new_account.contacts).await.map_err(failed)?;
+        }
+    }
+    Ok(account)
+}
+
+fn client_key(spec: &AcmeIssuer) -> Result<ClientKey, RegistrationError> {
+    let roots = match &spec.ca_bundle {
+        Some(bundle) => {
+            let text: String = bundle.split_ascii_whitespace().collect();
+            let bytes = STANDARD.decode(text).map_err(|error| RegistrationError::CaBundle(Some(error.into())))?;
+            Some(String::from_utf8(bytes).map_err(|error| RegistrationError::CaBundle(Some(error.into())))?)
+        }
+        None => None,
+    };
+    Ok(ClientKey {
+        directory: spec.directory().parse().map_err(RegistrationError::Server)?,
+        roots,
+        is_unverified: spec.skip_tls_verify == Some(true),
+    })
+}
+
+/// The client for a directory; made, with a look at the directory, the first time.
+async fn client(controller: &Controller, key: ClientKey) -> Result<Client, RegistrationError> {
+    let mut clients = controller.issuers.clients().lock().await;
+    if let Some(client) = clients.get(&key) {
+        return Ok(client.clone());
+    }
+    let mut transport = HttpTransport::builder();
+    if let Some(roots) = &key.roots {
+        transport = transport.root_certificates_pem(roots);
+    }
+    if key.is_unverified {
+        transport = transport.danger_skip_verification();
+    }
+    let transport = transport.build().map_err(|error| RegistrationError::CaBundle(Some(error.into())))?;
+    let client = Client::builder(key.directory.clone())
+        .transport(Arc::new(transport))
+        .clock(Arc::clone(&controller.clock))
+        .build()
+        .await
+        .map_err(|error| RegistrationError::Directory(Box::new(error)))?;
+    clients.insert(key, client.clone());
+    Ok(client)
+}
+
+/// The account's key: the one in its Secret, or a new one, which is in its Secret before the CA hears of it.
+async fn account_key(
+    controller: &Controller,
+    issuer: &IssuerKey,
+    namespace: &str,
+    spec: &AcmeIssuer,
+) -> Result<AccountKey, RegistrationError> {
+    let named = spec.private_key_secret_ref.as_ref().map(|reference| reference.name.clone());
+    let name = named.unwrap_or_else(|| format!("{}-account-key", issuer.name));
+    let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), namespace);
+    let full_name = format!("{namespace}/{name}");
+    let failed = |error| RegistrationError::Secret(full_name.clone(), Box::new(error));
+    if let Some(secret) = secrets.get_opt(&name).await.map_err(failed)? {
+        return key_in(&secret, &full_name);
+    }
+    let key = AccountKey::generate(KeyAlgorithm::Es256).map_err(RegistrationError::Generate)?;
+    let parameters =
+        PostParams { field_manager: Some(annotation::MANAGER.to_owned()), ..PostParams::default() };
+    match secrets.create(&parameters, &key_secret(namespace, &name, &key)).await {
+        Ok(_) => Ok(key),
+        // Another replica was faster.
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            key_in(&secrets.get(&name).await.map_err(failed)?, &full_name)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn key_in(secret: &Secret, name: &str) -> Result<AccountKey, RegistrationError> {
+    let text = text_of(secret, ACCOUNT_KEY).ok_or_else(|| RegistrationError::Key(name.to_owned(), None))?;
+    AccountKey::from_pem(text).map_err(|error| RegistrationError::Key(name.to_owned(), Some(error)))
+}
+
+fn text_of<'a>(secret: &'a Secret, key: &str) -> Option<&'a str> {
+    str::from_utf8(&secret.data.as_ref()?.get(key)?.0).ok()
+}
+
+fn key_secret(namespace: &str, name: &str, key: &AccountKey) -> Secret {
+    let labels = [
+        (annotation::MANAGED_BY.to_owned(), annotation::MANAGER.to_owned()),
+        (annotation::PART.to_owned(), annotation::PART_ACCOUNT_KEY.to_owned()),
+    ];
+    let pem = key.to_pkcs8_pem();
+    Secret {
+        metadata: ObjectMeta {
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".to_owned()),
+        data: Some([(ACCOUNT_KEY.to_owned(), ByteString(pem.as_bytes().to_vec()))].into()),
+        ..Secret::default()
+    }
+}
+
+async fn external_account(
+    controller: &Controller,
+    namespace: &str,
+    binding: &ExternalAccountBinding,
+) -> Result<ExternalAccount, RegistrationError> {
+    let name = &binding.key_secret_ref.name;
+    let value = binding.key_secret_ref.key.as_deref().unwrap_or(EAB_KEY);
+    let full_name = format!("{namespace}/{name}");
+    let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), namespace);
+    let secret = secrets.get_opt(name).await;
+    let secret = secret.map_err(|error| RegistrationError::Secret(full_name.clone(), Box::new(error)))?;
+    let secret = secret.ok_or_else(|| RegistrationError::MissingEab(full_name.clone(), value.to_owned()))?;
+    let key = text_of(&secret, value).and_then(|text| text.trim().parse::<HmacKey>().ok());
+    let key = key.ok_or_else(|| RegistrationError::Eab(full_name, value.to_owned()))?;
+    Ok(ExternalAccount { key_id: binding.key_id.clone(), hmac_key: key })
+}

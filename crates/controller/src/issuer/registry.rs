@@ -1,0 +1,111 @@
+//! The issuers as issuances see them.
+
+use gatecert_acme::{Account, Client};
+use gatecert_api::{AcmeIssuer, IssuerKind, IssuerReference};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use url::Url;
+
+/// An issuer by kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct IssuerKey {
+    pub(crate) kind: IssuerKind,
+    /// None for a ClusterIssuer.
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+}
+
+impl IssuerKey {
+    /// The issuer that a Certificate of a namespace refers to.
+    pub(crate) fn of(reference: &IssuerReference, namespace: &str) -> Self {
+        let kind = reference.kind.unwrap_or_default();
+        let namespace = (kind == IssuerKind::Issuer).then(|| namespace.to_owned());
+        Self { kind, namespace, name: reference.name.clone() }
+    }
+}
+
+impl fmt::Display for IssuerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "Issuer {namespace}/{}", self.name),
+            None => write!(f, "{} {}", self.kind.as_str(), self.name),
+        }
+    }
+}
+
+/// An issuer that is ready.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    pub(crate) account: Account,
+    pub(crate) spec: AcmeIssuer,
+}
+
+/// Why an issuer is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotReady {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+#[derive(Debug)]
+struct Known {
+    state: Result<Arc<Authority>, NotReady>,
+    failures: u32,
+}
+
+/// The issuers, and the clients that they share: one for each directory and way to trust it.
+#[derive(Debug, Default)]
+pub(crate) struct Issuers {
+    known: RwLock<HashMap<IssuerKey, Known>>,
+    clients: tokio::sync::Mutex<HashMap<ClientKey, Client>>,
+}
+
+/// What makes clients differ.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClientKey {
+    pub(super) directory: Url,
+    pub(super) roots: Option<String>,
+    pub(super) is_unverified: bool,
+}
+
+impl Issuers {
+    /// The state of an issuer; `None` where there is no such issuer, or it has not been looked at yet.
+    pub(crate) fn get(&self, key: &IssuerKey) -> Option<Result<Arc<Authority>, NotReady>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(key).map(|known| known.state.clone())
+    }
+
+    pub(super) fn set_ready(&self, key: &IssuerKey, authority: Authority) {
+        let known = Known { state: Ok(Arc::new(authority)), failures: 0 };
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), known);
+    }
+
+    /// Notes a failure, and gives how many there were in a row before. An account that was good stays in use: what
+    /// failed may be one look at the CA.
+    pub(super) fn set_failed(&self, key: &IssuerKey, why: NotReady) -> u32 {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let failures = known.get(key).map_or(0, |known| known.failures);
+        known.insert(key.clone(), Known { state: Err(why), failures: failures + 1 });
+        failures
+    }
+
+    /// Whether the state is another one than before, as Certificates see it.
+    pub(super) fn differs(&self, key: &IssuerKey, before: Option<&Result<Arc<Authority>, NotReady>>) -> bool {
+        match (self.get(key), before) {
+            (Some(Ok(now)), Some(Ok(before))) => {
+                now.spec != before.spec || now.account.url() != before.account.url()
+            }
+            (Some(Err(now)), Some(Err(before))) => now != *before,
+            (now, before) => now.is_some() || before.is_some(),
+        }
+    }
+
+    /// Forgets an issuer that was deleted.
+    pub(crate) fn remove(&self, key: &IssuerKey) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    pub(super) fn clients(&self) -> &tokio::sync::Mutex<HashMap<ClientKey, Client>> {
+        &self.clients
+    }
+}

@@ -1,0 +1,78 @@
+//! How the controller is started.
+
+use gatecert_http01::ListenAddress;
+use std::time::Duration;
+
+/// How many issuances are under way at once, unless told otherwise.
+const ISSUANCES: usize = 500;
+
+/// Let's Encrypt certificates for Istio and Envoy gateways: the controller.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "gatecert-controller", version, about, after_help = "Examples:
+  gatecert-controller                                       in a Pod: finds the API server and its own namespace by itself
+  gatecert-controller --namespace gatecert-system           outside of the cluster, by KUBECONFIG
+  gatecert-controller --only-namespace shop                 serves one namespace and sees nothing else")]
+pub struct Options {
+    /// The controller's own namespace: of its Lease, its responder's Service, and the Secrets of ClusterIssuers.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "gatecert-system")]
+    pub namespace: String,
+
+    /// This replica's name in the Lease.
+    #[arg(long, env = "POD_NAME", default_value_t = format!("gatecert-{}", std::process::id()))]
+    pub identity: String,
+
+    /// Serves one namespace alone; ClusterIssuers are passed over.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub only_namespace: Option<String>,
+
+    /// Where the responder listens.
+    #[arg(long, value_name = "ADDRESS", default_value = ":8089")]
+    pub responder_listen: ListenAddress,
+
+    /// Where /healthz, /readyz and /metrics listen.
+    #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
+    pub health_listen: ListenAddress,
+
+    /// The Service that leads to the responders, in the controller's namespace.
+    #[arg(long, value_name = "NAME", default_value = "gatecert-responder")]
+    pub responder_service: String,
+
+    /// The port of that Service.
+    #[arg(long, value_name = "PORT", default_value_t = 8089)]
+    pub responder_port: u16,
+
+    /// How many issuances are under way at once, at most.
+    #[arg(long, value_name = "COUNT", default_value_t = ISSUANCES)]
+    pub max_issuances: usize,
+
+    /// How long a challenge route may take until every gateway answers, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub route_timeout: u64,
+
+    /// What is logged, as `tracing` filters are written.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Logs for machines.
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// What the controller sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything.
+    Cluster,
+    /// One namespace.
+    Namespace(String),
+}
+
+impl Options {
+    pub(crate) fn scope(&self) -> Scope {
+        self.only_namespace.clone().map_or(Scope::Cluster, Scope::Namespace)
+    }
+
+    pub(crate) fn route_timeout(&self) -> Duration {
+        Duration::from_secs(self.route_timeout.max(1))
+    }
+}

@@ -1,0 +1,164 @@
+//! Asks every gateway as the CA will ask it, before the CA is told to.
+
+use crate::route::Probe;
+use futures::future::join_all;
+use gatecert_render::Challenge;
+use reqwest::header::HOST;
+use reqwest::redirect::Policy;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The time for one request: gateways are near.
+const REQUEST: Duration = Duration::from_secs(3);
+
+/// The first wait between two rounds; each is twice as long, up to [`LONGEST_WAIT`]. A route reaches Envoy about 0.1 s
+/// after it was written.
+const FIRST_WAIT: Duration = Duration::from_millis(15);
+
+/// The longest wait between two rounds.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// The largest answer that is read, in bytes. A key authorization has fewer than 128 (RFC 8555 section 8.3 and
+/// Let's Encrypt's own bound).
+const MAX_BODY: usize = 256;
+
+/// Asks gateways.
+#[derive(Clone, Debug)]
+pub(crate) struct Prober {
+    plain: reqwest::Client,
+}
+
+/// What a gateway said instead of the answer. Nothing of a foreign body is kept: what stands behind an address must not
+/// be readable in a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Miss {
+    pub(crate) host: String,
+    pub(crate) gateway: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    NoConnection,
+    TimedOut,
+    Status(u16),
+    OtherBody,
+}
+
+impl Miss {
+    /// The hop that failed, and what to do.
+    pub(crate) fn message(&self) -> String {
+        let Self { gateway, address, what, .. } = self;
+        match what {
+            What::NoConnection => format!("{gateway} at {address} takes no connection"),
+            What::TimedOut => format!("{gateway} at {address} does not answer in time"),
+            What::Status(status @ (301 | 302 | 303 | 307 | 308)) => {
+                format!("{gateway} at {address} answers {status}: a redirect takes the challenge's path")
+            }
+            What::Status(401 | 403) => format!(
+                "{gateway} at {address} answers 403: an AuthorizationPolicy or RequestAuthentication denies the \
+                 challenge's path; allow /.well-known/acme-challenge/* there"
+            ),
+            What::Status(404) => {
+                format!("{gateway} at {address} answers 404: another route has the host, or the new one is not there yet")
+            }
+            What::Status(503) => format!("{gateway} at {address} answers 503: it does not reach the responder"),
+            What::Status(status) => format!("{gateway} at {address} answers {status}"),
+            What::OtherBody => {
+                format!("{gateway} at {address} answers something else: another route takes the challenge's path")
+            }
+        }
+    }
+}
+
+impl Prober {
+    pub(crate) fn new() -> Result<Self, reqwest::Error> {
+        let plain = builder().pool_max_idle_per_host(4).build()?;
+        Ok(Self { plain })
+    }
+
+    /// Asks all of them, again and again, until each gives the right answer or the time is over; then what the last
+    /// round met.
+    pub(crate) async fn until_ready(
+        &self,
+        probes: &[Probe],
+        challenges: &[Challenge],
+        timeout: Duration,
+    ) -> Result<(), Vec<Miss>> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let mut open: Vec<_> = probes
+            .iter()
+            .flat_map(|probe| probe.addresses.iter().map(move |address| (probe, *address)))
+            .flat_map(|(probe, address)| {
+                let of_host = challenges.iter().filter(move |challenge| challenge.host == probe.host);
+                of_host.map(move |challenge| (probe, address, challenge))
+            })
+            .collect();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let answers = join_all(open.iter().map(|(probe, address, challenge)| self.ask(probe, *address, challenge)));
+            let misses: Vec<_> = answers.await;
+            open = open.into_iter().zip(&misses).filter(|(_, miss)| miss.is_some()).map(|(one, _)| one).collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() + wait > deadline {
+                return Err(misses.into_iter().flatten().collect());
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn ask(&self, probe: &Probe, address: SocketAddr, challenge: &Challenge) -> Option<Miss> {
+        let miss = |what| Miss { host: probe.host.clone(), gateway: probe.gateway.clone(), address, what };
+        match self.answer(probe, address, challenge).await {
+            Ok((200, body)) if body.trim_ascii_end() == challenge.key_authorization.as_bytes() => None,
+            Ok((200, _)) => Some(miss(What::OtherBody)),
+            Ok((status, _)) => Some(miss(What::Status(status))),
+            Err(error) if error.is_timeout() => Some(miss(What::TimedOut)),
+            Err(_) => Some(miss(What::NoConnection)),
+        }
+    }
+
+    async fn answer(
+        &self,
+        probe: &Probe,
+        address: SocketAddr,
+        challenge: &Challenge,
+    ) -> Result<(u16, Vec<u8>), reqwest::Error> {
+        let host = bracketed(&probe.host);
+        let request = match probe.is_tls {
+            false => self.plain.get(format!("http://{address}{}", challenge.path())).header(HOST, host),
+            // The CA follows a redirect to HTTPS and does not check the certificate there.
+            true => {
+                let client = builder().tls_danger_accept_invalid_certs(true).resolve(&probe.host, address).build()?;
+                client.get(format!("https://{host}:{}{}", address.port(), challenge.path()))
+            }
+        };
+        let mut response = request.send().await?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while body.len() < MAX_BODY
+            && let Some(chunk) = response.chunk().await?
+        {
+            body.extend_from_slice(&chunk);
+        }
+        Ok((status, body))
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .timeout(REQUEST)
+        .user_agent(concat!("gatecert/", env!("CARGO_PKG_VERSION"), " (looks before the CA does)"))
+}
+
+/// A host as a URL and `Host` have it.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}

@@ -1,0 +1,150 @@
+//! One replica: its responder and its health always run, the rest while it leads.
+
+use crate::controller::lead;
+use crate::lease::{self, LeaseOptions};
+use crate::metrics::Metrics;
+use crate::options::{Options, Scope};
+use crate::probe::Prober;
+use crate::responder::feed;
+use bytes::Bytes;
+use gatecert_acme::Clock;
+use gatecert_api::Certificate;
+use gatecert_http01::{BindError, Health, Responder, ServeError, Server, TokenStore};
+use http::{Request, Response};
+use http_body_util::Full;
+use kube::{Api, Client};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Why a replica does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The API server can not be found or spoken to.
+    #[error("the API server can not be reached: run in a Pod, or set KUBECONFIG")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A port can not be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A server did not start or end as it should.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The prober can not be set up.
+    #[error("the HTTP client can not be set up")]
+    Prober(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Runs one replica until `stop` completes; then it gives the Lease back and lets open connections end.
+///
+/// A process-wide provider of rustls has to be installed, since kube and the prober use it.
+///
+/// # Errors
+/// [`RunError`], before anything is written.
+pub async fn run(
+    options: Options,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let (metrics, tokens, health) = (Metrics::new(), TokenStore::new(), Health::new());
+    let prober = Prober::new().map_err(|error| RunError::Prober(error.into()))?;
+    let probes = Server::bind(options.health_listen.clone())?;
+    let responder = Server::bind(options.responder_listen.clone())?.spawn(Responder::new(tokens.clone()))?;
+    let probes = probes.spawn(Status { health: health.clone(), metrics: Arc::clone(&metrics) })?;
+
+    let certificates: Api<Certificate> = match options.scope() {
+        Scope::Cluster => Api::all(client.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(client.clone(), &namespace),
+    };
+    let (synced, mut fed) = watch::channel(false);
+    let stopped = CancellationToken::new();
+    let replica = async {
+        let ready = async {
+            // The task that feeds the tokens runs as long as this does.
+            let _ = fed.wait_for(|fed| *fed).await;
+            health.set_ready(true);
+            std::future::pending::<()>().await;
+        };
+        let turn = Turn { options, client, clock, metrics, prober };
+        tokio::select! {
+            () = feed(certificates, tokens, synced) => {}
+            () = ready => {}
+            () = turn.lead(&stopped) => {}
+        }
+    };
+    tokio::join!(replica, async {
+        stop.await;
+        stopped.cancel();
+    });
+    health.set_ready(false);
+    responder.shutdown().await?;
+    probes.shutdown().await?;
+    Ok(())
+}
+
+/// What a replica leads with.
+struct Turn {
+    options: Options,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    prober: Prober,
+}
+
+impl Turn {
+    /// Leads whenever it is this replica's turn, until it is stopped; then it gives the Lease back. What leads is dropped
+    /// the moment the Lease is lost.
+    async fn lead(self, stopped: &CancellationToken) {
+        let Self { options, client, clock, metrics, prober } = self;
+        let lease = LeaseOptions::new(options.namespace.clone(), options.identity.clone());
+        loop {
+            let leadership = tokio::select! {
+                leadership = lease::acquire(client.clone(), &lease, Arc::clone(&clock)) => leadership,
+                () = stopped.cancelled() => return,
+            };
+            metrics.lead(true);
+            let (options, clock, metrics) = (options.clone(), Arc::clone(&clock), Arc::clone(&metrics));
+            let is_stopped = tokio::select! {
+                () = lead(client.clone(), options, clock, Arc::clone(&metrics), prober.clone()) => false,
+                () = leadership.lost() => false,
+                () = stopped.cancelled() => true,
+            };
+            metrics.lead(false);
+            if is_stopped {
+                leadership.release().await;
+                return;
+            }
+            tracing::warn!("the Lease is lost: another replica leads");
+        }
+    }
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+#[derive(Clone)]
+struct Status {
+    health: Health,
+    metrics: Arc<Metrics>,
+}
+
+impl tower::Service<Request<hyper::body::Incoming>> for Status {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<hyper::body::Incoming>) -> Self::Future {
+        if request.uri().path() != "/metrics" {
+            return self.health.call(request);
+        }
+        let mut response = Response::new(Full::new(Bytes::from(self.metrics.text())));
+        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        std::future::ready(Ok(response))
+    }
+}

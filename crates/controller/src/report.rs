@@ -1,0 +1,212 @@
+//! What is said of a Certificate: its status, and an event where something changed.
+
+use crate::certificate::{Mark, Obstacle, Situation};
+use crate::controller::Controller;
+use gatecert_api::{
+    Certificate, CertificateStatus, ConditionType, FailedAttempts, Issuance, LastError, RenewalInformation,
+    annotation, conditions_with,
+};
+use gatecert_issue::{CertificateFacts, Failures, ObtainError, StoredWindow, Wanted};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Resource as _, ResourceExt as _};
+use ring::digest::{SHA256, digest};
+use serde_json::json;
+use std::error::Error;
+
+/// The longest text of an error that a status holds, in characters.
+const MAX_MESSAGE: usize = 1024;
+
+/// An error with the causes behind it, in one line of bounded length, without anything that a terminal or a log reads
+/// as more than text.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
+}
+
+/// What an error of an issuance is to a reader of the status.
+pub(crate) fn last_error(error: &ObtainError) -> LastError {
+    let kind = match error {
+        ObtainError::Present(_) => "RouteNotWritten",
+        ObtainError::Ready(_) => "RouteNotReady",
+        ObtainError::Validation { .. } => "ValidationFailed",
+        ObtainError::Order { .. } => "OrderRefused",
+        ObtainError::Finalize(_) | ObtainError::Issue(_) => "NotIssued",
+        ObtainError::Verify(_) => "CertificateNotUsable",
+        ObtainError::Journal(_) => "JournalNotWritten",
+        ObtainError::ProfileNotOffered { .. } => "ProfileNotOffered",
+        _ => "IssuanceFailed",
+    };
+    LastError {
+        kind: kind.to_owned(),
+        message: chain(error),
+        hint: error.hint(),
+        names: error.identifiers().iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A short text that changes when what is wanted does.
+pub(crate) fn fingerprint(wanted: &Wanted) -> String {
+    let text = serde_json::to_string(wanted).unwrap_or_default();
+    digest(&SHA256, text.as_bytes()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The failures that a status remembers, if they are of what is wanted now.
+pub(crate) fn failures_of(status: &CertificateStatus, wanted: &Wanted) -> Option<Failures> {
+    let attempts = status.failed_attempts.as_ref().filter(|attempts| attempts.wanted == fingerprint(wanted))?;
+    Some(Failures {
+        count: u32::try_from(status.failed_issuance_attempts?).ok()?,
+        last: status.last_failure_time.as_ref()?.0,
+        retry_after_until: attempts.retry_after_until.as_ref().map(|time| time.0),
+        permanent: attempts.permanent,
+        wanted: wanted.clone(),
+    })
+}
+
+/// Puts failures into a status.
+pub(crate) fn set_failures(status: &mut CertificateStatus, failures: Option<&Failures>, now: Timestamp) {
+    status.failed_issuance_attempts = failures.and_then(|failures| i32::try_from(failures.count).ok());
+    status.last_failure_time = failures.map(|failures| Time(failures.last));
+    status.failed_attempts = failures.map(|failures| {
+        let until = failures.wait(&failures.wanted, now).map_or(now, |(until, _)| until);
+        FailedAttempts {
+            next_attempt_time: Time(until),
+            retry_after_until: failures.retry_after_until.map(Time),
+            permanent: failures.permanent,
+            wanted: fingerprint(&failures.wanted),
+        }
+    });
+}
+
+/// The renewal information that a status remembers.
+pub(crate) fn window_of(status: &CertificateStatus) -> Option<StoredWindow> {
+    let ari = status.ari.as_ref()?;
+    let window = ari.window_start.as_ref().zip(ari.window_end.as_ref());
+    Some(StoredWindow {
+        certificate_id: ari.certificate_id.parse().ok()?,
+        window: window.map(|(start, end)| gatecert_acme::RenewalWindow { start: start.0, end: end.0 }),
+        renew_at: ari.selected.as_ref().map(|time| time.0),
+        ask_at: ari.ask_again_at.0,
+    })
+}
+
+/// Renewal information as a status has it.
+pub(crate) fn renewal_information(window: &StoredWindow, explanation_url: Option<String>) -> RenewalInformation {
+    RenewalInformation {
+        certificate_id: window.certificate_id.to_string(),
+        window_start: window.window.map(|window| Time(window.start)),
+        window_end: window.window.map(|window| Time(window.end)),
+        selected: window.renew_at.map(Time),
+        ask_again_at: Time(window.ask_at),
+        explanation_url,
+    }
+}
+
+/// Puts what is published into a status.
+pub(crate) fn set_published(status: &mut CertificateStatus, facts: Option<&CertificateFacts>) {
+    status.not_before = facts.map(|facts| Time(facts.not_before));
+    status.not_after = facts.map(|facts| Time(facts.not_after));
+    status.serial_number = facts.map(|facts| facts.serial.clone());
+}
+
+/// Sets both conditions from where a Certificate stands.
+pub(crate) fn set_conditions(
+    status: &mut CertificateStatus,
+    certificate: &Certificate,
+    situation: &Situation,
+    now: Timestamp,
+) {
+    let generation = certificate.metadata.generation;
+    let (ready, issuing) = (&situation.ready, &situation.issuing);
+    let conditions = conditions_with(
+        &status.conditions,
+        ConditionType::Ready,
+        ready.is_true,
+        &ready.reason,
+        &ready.message,
+        generation,
+        Time(now),
+    );
+    status.conditions = conditions_with(
+        &conditions,
+        ConditionType::Issuing,
+        issuing.is_true,
+        &issuing.reason,
+        &issuing.message,
+        generation,
+        Time(now),
+    );
+}
+
+impl Controller {
+    /// Writes a status, if it differs from the one that was there; and an event, if it is news.
+    pub(crate) async fn report(&self, certificate: &Certificate, status: CertificateStatus, situation: &Situation) {
+        let before = self.certificates.status(certificate);
+        if status == before {
+            return;
+        }
+        let was = before.conditions.iter().find(|condition| condition.type_ == ConditionType::Issuing.as_str());
+        let news = situation.news.as_ref().filter(|news| {
+            news.is_good || was.is_none_or(|was| was.reason != news.reason || was.status == "True")
+        });
+        let write = self.write_status(certificate, status);
+        match news {
+            Some(news) => {
+                let reference = certificate.object_ref(&());
+                tokio::join!(write, self.tell(&reference, news.is_good, &news.reason, &news.message));
+            }
+            None => write.await,
+        }
+    }
+
+    /// Shows the challenges of an issuance in the status, which the responders read.
+    pub(crate) async fn show_issuance(&self, certificate: &Certificate, issuance: Issuance) {
+        let mut status = self.certificates.status(certificate);
+        let names = issuance.names.join(", ");
+        status.issuance = Some(issuance);
+        let is_ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").cloned();
+        let ready = match is_ready {
+            Some(ready) if ready.status == "True" => Mark::new(true, &ready.reason, ready.message),
+            _ => Mark::new(false, "Pending", "the first certificate is being issued"),
+        };
+        let issuing = Mark::new(true, "Proving", format!("the CA is shown that {names} lead here"));
+        let situation = Situation { ready, issuing, news: None };
+        set_conditions(&mut status, certificate, &situation, self.now());
+        self.write_status(certificate, status).await;
+    }
+
+    async fn write_status(&self, certificate: &Certificate, status: CertificateStatus) {
+        let name = certificate.name_any();
+        let patch = json!({
+            "apiVersion": Certificate::api_version(&()),
+            "kind": Certificate::kind(&()),
+            "metadata": { "name": name, "uid": certificate.uid() },
+            "status": status,
+        });
+        let api: Api<Certificate> =
+            Api::namespaced(self.client.clone(), &certificate.namespace().unwrap_or_default());
+        let parameters = PatchParams::apply(annotation::MANAGER).force();
+        match api.patch_status(&name, &parameters, &Patch::Apply(patch)).await {
+            Ok(written) => self.certificates.wrote(&written, status),
+            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
+                tracing::debug!(certificate = %name, "the Certificate is gone; its status is not written");
+            }
+            Err(error) => tracing::warn!(certificate = %name, %error, "a status was not written"),
+        }
+    }
+}
+
+impl Obstacle {
+    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into() }
+    }
+}

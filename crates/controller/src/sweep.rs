@@ -1,0 +1,74 @@
+//! Takes away what an issuance has left: one that was cut off by a crash, or whose Certificate went meanwhile.
+
+use crate::controller::Controller;
+use crate::solver::delete;
+use gatecert_api::annotation;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often everything is swept.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// Sweeps at once, and then on a slow timer.
+pub(crate) async fn sweep(controller: Arc<Controller>) {
+    loop {
+        sweep_routes(&controller, None).await;
+        sweep_secrets(&controller).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Takes away the routes of one Certificate whose issuance was interrupted.
+pub(crate) async fn sweep_one(controller: &Controller, uid: &str) {
+    sweep_routes(controller, Some(uid)).await;
+}
+
+async fn sweep_routes(controller: &Controller, only: Option<&str>) {
+    let cluster = controller.caches.snapshot();
+    sweep_kind(controller, only, &cluster.virtual_services).await;
+    sweep_kind(controller, only, &cluster.istio_gateways).await;
+    sweep_kind(controller, only, &cluster.http_routes).await;
+    sweep_kind(controller, only, &cluster.ingresses).await;
+}
+
+async fn sweep_kind<K>(controller: &Controller, only: Option<&str>, objects: &[Arc<K>])
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    for object in objects {
+        if object.labels().get(annotation::PART).is_none_or(|part| part != annotation::PART_CHALLENGE) {
+            continue;
+        }
+        let Some(uid) = object.labels().get(annotation::CERTIFICATE_UID) else { continue };
+        let is_swept = match only {
+            Some(only) => uid == only,
+            None => !controller.certificates.is_known_and_running(uid).1,
+        };
+        if is_swept && let Err(error) = delete(controller, &**object).await {
+            tracing::warn!(name = %object.name_any(), %error, "a challenge route stays behind for now");
+        }
+    }
+}
+
+/// Takes away the pending keys and placeholders of Certificates that are gone.
+async fn sweep_secrets(controller: &Controller) {
+    for (name, secret) in controller.secrets.all() {
+        let is_passing =
+            matches!(secret.part.as_deref(), Some(annotation::PART_PENDING_KEY | annotation::PART_PLACEHOLDER));
+        let Some(uid) = secret.certificate_uid.as_ref().filter(|_| is_passing) else { continue };
+        if controller.certificates.is_known_and_running(uid).0 {
+            continue;
+        }
+        let mut gone = Secret::default();
+        (gone.metadata.namespace, gone.metadata.name) = (Some(name.namespace.clone()), Some(name.name.clone()));
+        match delete(controller, &gone).await {
+            Ok(()) => controller.secrets.remove(&name),
+            Err(error) => tracing::warn!(%name, %error, "a Secret stays behind for now"),
+        }
+    }
+}
