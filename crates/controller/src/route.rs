@@ -1,5 +1,8 @@
 //! Where the challenges of a Certificate go: which gateways serve its names, and what has to be put on them.
 
+mod place;
+pub use place::place;
+
 use gatecert_api::{Allowed, Solver};
 use gatecert_render::gateway_api::ParentReference;
 use gatecert_render::istio::Port;
