@@ -1,3 +1,14 @@
-//! The controller of gatecert. All of it is in `gatecert-controller`'s library.
+//! The controller of gatecert. All of it is in the library `gatecert-controller`.
 
-fn main() {}
+use clap::Parser as _;
+use gatecert_controller::{Options, run, signals};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    options.start_log();
+    // kube and the prober take the process's provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = kube::Client::try_default().await?;
+    Ok(run(options, client, std::sync::Arc::new(gatecert_acme::SystemClock), signals()).await?)
+}

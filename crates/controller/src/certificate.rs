@@ -150,11 +150,19 @@ async fn look(
             }
         }
         Plan::Wait { reason, until, why } => {
-            let message = status.last_error.as_ref().map_or_else(|| why.to_string(), |error| error.message.clone());
-            let kind = status.last_error.as_ref().map_or_else(|| "Waiting".to_owned(), |error| error.kind.clone());
-            Outcome::Waiting { until, reason: kind, message: format!("{reason}; {message}; next attempt at {until}") }
+            let message =
+                status.last_error.as_ref().map_or_else(|| why.to_string(), |error| error.message.clone());
+            let kind =
+                status.last_error.as_ref().map_or_else(|| "Waiting".to_owned(), |error| error.kind.clone());
+            Outcome::Waiting {
+                until,
+                reason: kind,
+                message: format!("{reason}; {message}; next attempt at {until}"),
+            }
         }
-        Plan::Issue { reason, .. } => issue(certificate, wish, controller, present.as_ref(), status, &reason).await,
+        Plan::Issue { reason, .. } => {
+            issue(certificate, wish, controller, present.as_ref(), status, &reason).await
+        }
     };
     let published = controller.secrets.get(&wish.secret).or(present);
     (published, outcome)
@@ -189,7 +197,9 @@ async fn present(wish: &Wish, controller: &Controller) -> Result<Option<Arc<Know
         None | Some(Ownership::Ours | Ownership::Adoptable | Ownership::Absent) => Ok(known),
         Some(Ownership::WrongType) => Err(Obstacle::new(
             "SecretOfWrongType",
-            format!("Secret {secret} is not of type kubernetes.io/tls, which can not be changed: delete it, or choose another secretName"),
+            format!(
+                "Secret {secret} is not of type kubernetes.io/tls, which can not be changed: delete it, or choose another secretName"
+            ),
         )),
         Some(Ownership::Foreign) => Err(Obstacle::new(
             "SecretNotOwned",
@@ -283,6 +293,7 @@ async fn issue(
     let now = controller.now();
     match result {
         Ok(known) => {
+            controller.metrics.issued("issued");
             set_failures(status, None, now);
             status.last_error = None;
             status.revision = Some(status.revision.unwrap_or_default() + 1);
@@ -298,6 +309,7 @@ async fn issue(
         Err(Interrupted::By(Interruption::Changed | Interruption::Deleted)) => Outcome::Interrupted,
         Err(Interrupted::Obstacle(obstacle)) => Outcome::Blocked(obstacle),
         Err(Interrupted::Failed(error)) => {
+            controller.metrics.issued("failed");
             let before = failures_of(status, &wish.wanted);
             let failures = Failures::add(before.as_ref(), &wish.wanted, error.retry(), now);
             set_failures(status, Some(&failures), now);

@@ -2,9 +2,9 @@
 
 use gatecert_api::{Certificate, CertificateStatus, IssuerKind};
 use gatecert_render::{ObjectName, Owner};
-use kube::{Resource, ResourceExt as _};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt as _};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -190,8 +190,7 @@ impl Index {
         let (secret, age) = (secret_of(certificate), age_of(certificate));
         if self.wants.get(&uid).is_none_or(|(before, _)| *before != secret) {
             self.release(&uid);
-            let name =
-                ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
+            let name = ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
             self.by_secret.entry(secret.clone()).or_default().insert(age.clone(), name);
             self.wants.insert(uid.clone(), (secret, age));
         }

@@ -28,7 +28,6 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -83,7 +82,8 @@ pub(crate) async fn lead(
     let caches = Caches::fill(&client, &scope, &mut tasks).await;
     let (queue, requests) = unbounded();
     let (certificates, secrets) = watch_own(&client, &scope, &queue, &metrics, &mut tasks).await;
-    let reporter = Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
+    let reporter =
+        Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
     let controller = Arc::new(Controller {
         recorder: Recorder::new(client.clone(), reporter),
         responder: ServiceName {
@@ -142,7 +142,8 @@ async fn watch_own(
             let _ = to.unbounded_send(reference.into());
         }
     };
-    let ours = watcher::Config::default().labels(&format!("{}={}", annotation::MANAGED_BY, annotation::MANAGER));
+    let ours =
+        watcher::Config::default().labels(&format!("{}={}", annotation::MANAGED_BY, annotation::MANAGER));
     let api = scoped(client, scope);
     tasks.spawn(follow(api, ours, None, |_| (), see_secret, secrets_synced));
     let _ = secrets_known.wait_for(|known| *known).await;
@@ -162,7 +163,14 @@ async fn watch_own(
     };
     let api = scoped(client, scope);
     let all = watcher::Config::default();
-    tasks.spawn(follow(api, all, Some(writer), |_: &mut Certificate| (), see_certificate, certificates_synced));
+    tasks.spawn(follow(
+        api,
+        all,
+        Some(writer),
+        |_: &mut Certificate| (),
+        see_certificate,
+        certificates_synced,
+    ));
     let _ = certificates_known.wait_for(|known| *known).await;
     (certificates, secrets)
 }
@@ -214,7 +222,10 @@ where
     tasks.spawn(follow(api, watcher::Config::default(), Some(writer), |_: &mut K| (), see, synced));
     let _ = known.wait_for(|known| *known).await;
     let first: Vec<_> = store.state();
-    futures::future::join_all(first.into_iter().map(|issuer| issuer::reconcile(issuer, Arc::clone(controller)))).await;
+    futures::future::join_all(
+        first.into_iter().map(|issuer| issuer::reconcile(issuer, Arc::clone(controller))),
+    )
+    .await;
     let look = |issuer: Arc<K>, controller: Arc<Controller>| {
         Box::pin(guarded(controller.metrics.clone(), issuer::reconcile(issuer, controller)))
     };

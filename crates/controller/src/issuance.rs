@@ -61,7 +61,9 @@ pub(crate) async fn run(
         }
     };
     let bundle = obtained.map_err(Interrupted::Failed)?;
-    let known = publish_bundle(certificate, wish, controller, present, &bundle).await.map_err(Interrupted::Obstacle)?;
+    let known = publish_bundle(certificate, wish, controller, present, &bundle)
+        .await
+        .map_err(Interrupted::Obstacle)?;
     if let Err(error) = journal.clear().await {
         tracing::warn!(owner = %wish.owner.name, error = %crate::report::chain(&error), "the journal stays behind");
     }
@@ -69,9 +71,10 @@ pub(crate) async fn run(
 }
 
 async fn interrupted(interruption: &mut watch::Receiver<Option<Interruption>>) -> Interruption {
-    match interruption.wait_for(Option::is_some).await {
-        Ok(interruption) => interruption.unwrap_or(Interruption::Changed),
-        Err(_) => std::future::pending().await,
+    let found = interruption.wait_for(Option::is_some).await.ok().and_then(|found| *found);
+    match found {
+        Some(interruption) => interruption,
+        None => std::future::pending().await,
     }
 }
 
@@ -92,7 +95,8 @@ fn placement(wish: &Wish, controller: &Controller) -> Result<Placement, Obstacle
 
 /// One obstacle for all refusals: the worst names it.
 fn obstacle(refusals: &[Refusal]) -> Obstacle {
-    let reason = refusals.iter().map(|refusal| refusal.reason).min().map_or("NoGateway", |reason| reason.as_str());
+    let reason =
+        refusals.iter().map(|refusal| refusal.reason).min().map_or("NoGateway", |reason| reason.as_str());
     let mut messages: Vec<_> =
         refusals.iter().map(|refusal| format!("{}: {}", refusal.host, refusal.message)).collect();
     messages.dedup();
@@ -124,8 +128,8 @@ async fn request(
 async fn kept_key(wish: &Wish, controller: &Controller) -> Result<Option<CertificateKey>, Obstacle> {
     let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), &wish.secret.namespace);
     let secret = secrets.get_opt(&wish.secret.name).await;
-    let secret =
-        secret.map_err(|error| Obstacle::new("SecretNotReadable", format!("Secret {}: {error}", wish.secret)))?;
+    let secret = secret
+        .map_err(|error| Obstacle::new("SecretNotReadable", format!("Secret {}: {error}", wish.secret)))?;
     let pem = secret.as_ref().and_then(pair).map(|(_, key)| key);
     Ok(pem.and_then(|pem| CertificateKey::from_pem(&pem).ok()))
 }
@@ -203,7 +207,8 @@ pub(crate) async fn decorate(
     present: &KnownSecret,
 ) -> Result<(), Obstacle> {
     let template = template_fingerprint(certificate.spec.secret_template.as_ref());
-    let is_ours = present.ownership == Ownership::Ours && present.certificate_uid.as_ref() == Some(&wish.owner.uid);
+    let is_ours =
+        present.ownership == Ownership::Ours && present.certificate_uid.as_ref() == Some(&wish.owner.uid);
     let Content::Certificate(facts, origin) = &present.content else { return Ok(()) };
     if is_ours && present.template.as_ref() == Some(&template) {
         return Ok(());
@@ -267,7 +272,9 @@ impl Progress for View<'_> {
                 *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(url.clone());
                 tracing::debug!(namespace = name.namespace, name = name.name, %url, "order");
             }
-            Event::Retrying { why, .. } => tracing::info!(namespace = name.namespace, name = name.name, "{why}"),
+            Event::Retrying { why, .. } => {
+                tracing::info!(namespace = name.namespace, name = name.name, "{why}");
+            }
             Event::Warning { message } | Event::CleanUpFailed { message } => {
                 tracing::warn!(namespace = name.namespace, name = name.name, "{message}");
             }

@@ -95,7 +95,9 @@ pub(crate) async fn reconcile<K: IssuerObject>(
             LOOK
         }
         Err(error) => {
-            let failures = controller.issuers.set_failed(&key, NotReady { reason: reason.clone(), message: message.clone() });
+            let failures = controller
+                .issuers
+                .set_failed(&key, NotReady { reason: reason.clone(), message: message.clone() });
             error.wait().unwrap_or_else(|| Duration::from_secs(5 << failures.min(6))).min(LONGEST_WAIT)
         }
     };

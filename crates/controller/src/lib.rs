@@ -31,10 +31,9 @@ mod responder;
 pub mod route;
 mod secrets;
 mod solver;
-
 mod sources;
 mod sweep;
 mod wish;
 
 pub use options::Options;
-pub use replica::{RunError, run};
+pub use replica::{RunError, run, signals};

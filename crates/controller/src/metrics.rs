@@ -38,7 +38,15 @@ impl Metrics {
         registry.register("leader", "1 while this replica leads", leader.clone());
         let panics = Counter::default();
         registry.register("panics", "Looks at an object that panicked", panics.clone());
-        Arc::new(Self { registry, issuances, certificates, earliest_end, leader, panics, ends: Mutex::default() })
+        Arc::new(Self {
+            registry,
+            issuances,
+            certificates,
+            earliest_end,
+            leader,
+            panics,
+            ends: Mutex::default(),
+        })
     }
 
     /// Counts one issuance.

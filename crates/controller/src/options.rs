@@ -2,16 +2,22 @@
 
 use gatecert_http01::ListenAddress;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 
 /// How many issuances are under way at once, unless told otherwise.
 const ISSUANCES: usize = 500;
 
 /// Let's Encrypt certificates for Istio and Envoy gateways: the controller.
 #[derive(Clone, Debug, clap::Parser)]
-#[command(name = "gatecert-controller", version, about, after_help = "Examples:
+#[command(
+    name = "gatecert-controller",
+    version,
+    about,
+    after_help = "Examples:
   gatecert-controller                                       in a Pod: finds the API server and its own namespace by itself
   gatecert-controller --namespace gatecert-system           outside of the cluster, by KUBECONFIG
-  gatecert-controller --only-namespace shop                 serves one namespace and sees nothing else")]
+  gatecert-controller --only-namespace shop                 serves one namespace and sees nothing else"
+)]
 pub struct Options {
     /// The controller's own namespace: of its Lease, its responder's Service, and the Secrets of ClusterIssuers.
     #[arg(long, env = "POD_NAMESPACE", default_value = "gatecert-system")]
@@ -68,6 +74,13 @@ pub(crate) enum Scope {
 }
 
 impl Options {
+    /// Begins the log, on standard error. A second call changes nothing.
+    pub fn start_log(&self) {
+        let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|_| EnvFilter::new("info"));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let _ = if self.log_json { log.json().try_init() } else { log.try_init() };
+    }
+
     pub(crate) fn scope(&self) -> Scope {
         self.only_namespace.clone().map_or(Scope::Cluster, Scope::Namespace)
     }

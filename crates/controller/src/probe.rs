@@ -6,6 +6,7 @@ use gatecert_render::Challenge;
 use reqwest::header::HOST;
 use reqwest::redirect::Policy;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 /// The time for one request: gateways are near.
@@ -62,12 +63,18 @@ impl Miss {
                  challenge's path; allow /.well-known/acme-challenge/* there"
             ),
             What::Status(404) => {
-                format!("{gateway} at {address} answers 404: another route has the host, or the new one is not there yet")
+                format!(
+                    "{gateway} at {address} answers 404: another route has the host, or the new one is not there yet"
+                )
             }
-            What::Status(503) => format!("{gateway} at {address} answers 503: it does not reach the responder"),
+            What::Status(503) => {
+                format!("{gateway} at {address} answers 503: it does not reach the responder")
+            }
             What::Status(status) => format!("{gateway} at {address} answers {status}"),
             What::OtherBody => {
-                format!("{gateway} at {address} answers something else: another route takes the challenge's path")
+                format!(
+                    "{gateway} at {address} answers something else: another route takes the challenge's path"
+                )
             }
         }
     }
@@ -87,7 +94,7 @@ impl Prober {
         challenges: &[Challenge],
         timeout: Duration,
     ) -> Result<(), Vec<Miss>> {
-        let deadline = tokio::time::Instant::now() + timeout;
+        let mut deadline = pin!(tokio::time::sleep(timeout));
         let mut open: Vec<_> = probes
             .iter()
             .flat_map(|probe| probe.addresses.iter().map(move |address| (probe, *address)))
@@ -98,16 +105,22 @@ impl Prober {
             .collect();
         let mut wait = FIRST_WAIT;
         loop {
-            let answers = join_all(open.iter().map(|(probe, address, challenge)| self.ask(probe, *address, challenge)));
+            let answers =
+                join_all(open.iter().map(|(probe, address, challenge)| self.ask(probe, *address, challenge)));
             let misses: Vec<_> = answers.await;
-            open = open.into_iter().zip(&misses).filter(|(_, miss)| miss.is_some()).map(|(one, _)| one).collect();
+            open = open
+                .into_iter()
+                .zip(&misses)
+                .filter(|(_, miss)| miss.is_some())
+                .map(|(one, _)| one)
+                .collect();
             if open.is_empty() {
                 return Ok(());
             }
-            if tokio::time::Instant::now() + wait > deadline {
-                return Err(misses.into_iter().flatten().collect());
+            tokio::select! {
+                () = &mut deadline => return Err(misses.into_iter().flatten().collect()),
+                () = tokio::time::sleep(wait) => {}
             }
-            tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -134,7 +147,8 @@ impl Prober {
             false => self.plain.get(format!("http://{address}{}", challenge.path())).header(HOST, host),
             // The CA follows a redirect to HTTPS and does not check the certificate there.
             true => {
-                let client = builder().tls_danger_accept_invalid_certs(true).resolve(&probe.host, address).build()?;
+                let client =
+                    builder().tls_danger_accept_invalid_certs(true).resolve(&probe.host, address).build()?;
                 client.get(format!("https://{host}:{}{}", address.port(), challenge.path()))
             }
         };
@@ -151,11 +165,11 @@ impl Prober {
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .timeout(REQUEST)
-        .user_agent(concat!("gatecert/", env!("CARGO_PKG_VERSION"), " (looks before the CA does)"))
+    reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(REQUEST).user_agent(concat!(
+        "gatecert/",
+        env!("CARGO_PKG_VERSION"),
+        " (looks before the CA does)"
+    ))
 }
 
 /// A host as a URL and `Host` have it.

@@ -16,6 +16,7 @@ use kube::{Api, Client};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +24,6 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The API server can not be found or spoken to.
-    #[error("the API server can not be reached: run in a Pod, or set KUBECONFIG")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A port can not be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -35,6 +33,15 @@ pub enum RunError {
     /// The prober can not be set up.
     #[error("the HTTP client can not be set up")]
     Prober(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Completes at SIGTERM or SIGINT.
+pub async fn signals() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Runs one replica until `stop` completes; then it gives the Lease back and lets open connections end.
@@ -51,8 +58,8 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let (metrics, tokens, health) = (Metrics::new(), TokenStore::new(), Health::new());
     let prober = Prober::new().map_err(|error| RunError::Prober(error.into()))?;
-    let probes = Server::bind(options.health_listen.clone())?;
-    let responder = Server::bind(options.responder_listen.clone())?.spawn(Responder::new(tokens.clone()))?;
+    let probes = Server::bind(options.health_listen)?;
+    let responder = Server::bind(options.responder_listen)?.spawn(Responder::new(tokens.clone()))?;
     let probes = probes.spawn(Status { health: health.clone(), metrics: Arc::clone(&metrics) })?;
 
     let certificates: Api<Certificate> = match options.scope() {
@@ -80,8 +87,11 @@ pub async fn run(
         stopped.cancel();
     });
     health.set_ready(false);
-    responder.shutdown().await?;
-    probes.shutdown().await?;
+    let drained = responder.shutdown().await?;
+    if drained.cut > 0 {
+        tracing::warn!(connections = drained.cut, "connections to the responder were cut");
+    }
+    let _ = probes.shutdown().await?;
     Ok(())
 }
 
@@ -143,7 +153,8 @@ impl tower::Service<Request<hyper::body::Incoming>> for Status {
             return self.health.call(request);
         }
         let mut response = Response::new(Full::new(Bytes::from(self.metrics.text())));
-        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        let kind =
+            http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
         std::future::ready(Ok(response))
     }

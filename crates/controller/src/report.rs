@@ -62,7 +62,8 @@ pub(crate) fn fingerprint(wanted: &Wanted) -> String {
 
 /// The failures that a status remembers, if they are of what is wanted now.
 pub(crate) fn failures_of(status: &CertificateStatus, wanted: &Wanted) -> Option<Failures> {
-    let attempts = status.failed_attempts.as_ref().filter(|attempts| attempts.wanted == fingerprint(wanted))?;
+    let attempts =
+        status.failed_attempts.as_ref().filter(|attempts| attempts.wanted == fingerprint(wanted))?;
     Some(Failures {
         count: u32::try_from(status.failed_issuance_attempts?).ok()?,
         last: status.last_failure_time.as_ref()?.0,
@@ -100,7 +101,10 @@ pub(crate) fn window_of(status: &CertificateStatus) -> Option<StoredWindow> {
 }
 
 /// Renewal information as a status has it.
-pub(crate) fn renewal_information(window: &StoredWindow, explanation_url: Option<String>) -> RenewalInformation {
+pub(crate) fn renewal_information(
+    window: &StoredWindow,
+    explanation_url: Option<String>,
+) -> RenewalInformation {
     RenewalInformation {
         certificate_id: window.certificate_id.to_string(),
         window_start: window.window.map(|window| Time(window.start)),
@@ -149,12 +153,18 @@ pub(crate) fn set_conditions(
 
 impl Controller {
     /// Writes a status, if it differs from the one that was there; and an event, if it is news.
-    pub(crate) async fn report(&self, certificate: &Certificate, status: CertificateStatus, situation: &Situation) {
+    pub(crate) async fn report(
+        &self,
+        certificate: &Certificate,
+        status: CertificateStatus,
+        situation: &Situation,
+    ) {
         let before = self.certificates.status(certificate);
         if status == before {
             return;
         }
-        let was = before.conditions.iter().find(|condition| condition.type_ == ConditionType::Issuing.as_str());
+        let was =
+            before.conditions.iter().find(|condition| condition.type_ == ConditionType::Issuing.as_str());
         let news = situation.news.as_ref().filter(|news| {
             news.is_good || was.is_none_or(|was| was.reason != news.reason || was.status == "True")
         });

@@ -8,8 +8,9 @@ use futures::future::{join, try_join_all};
 use gatecert_api::annotation;
 use gatecert_issue::{Presentation, Solver, SolverError};
 use gatecert_render::{
-    Challenge, HttpRouteForm, IngressForm, ObjectName, Owner, RedirectBypass, VirtualServiceRoute, challenge_name,
-    gateway_api, http_route, ingress, istio, placeholder_secret, redirect_bypass, reference_grant, virtual_service,
+    Challenge, HttpRouteForm, IngressForm, ObjectName, Owner, RedirectBypass, VirtualServiceRoute,
+    challenge_name, gateway_api, http_route, ingress, istio, placeholder_secret, redirect_bypass,
+    reference_grant, virtual_service,
 };
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -52,7 +53,9 @@ impl Solver for RouteSolver<'_> {
         let routes = self.routes(&challenges);
         let applied = try_join_all(routes.iter().map(|route| route.apply(self.controller)));
         let (applied, ()) = join(applied, self.show.show(&challenges)).await;
-        applied.map_err(|error| SolverError::general("a challenge route can not be written").with_source(error))?;
+        applied.map_err(|error| {
+            SolverError::general("a challenge route can not be written").with_source(error)
+        })?;
         Ok(())
     }
 
@@ -67,7 +70,9 @@ impl Solver for RouteSolver<'_> {
         let challenges: Vec<_> = presentations.iter().map(challenge).collect();
         let routes = self.routes(&challenges);
         let deleted = try_join_all(routes.iter().map(|route| route.delete(self.controller))).await;
-        deleted.map_err(|error| SolverError::general("a challenge route can not be deleted").with_source(error))?;
+        deleted.map_err(|error| {
+            SolverError::general("a challenge route can not be deleted").with_source(error)
+        })?;
         Ok(())
     }
 }
@@ -183,7 +188,8 @@ impl RouteSolver<'_> {
                 continue;
             }
             let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-                SolverError::general(format!("the placeholder Secret {secret} can not be written")).with_source(error)
+                SolverError::general(format!("the placeholder Secret {secret} can not be written"))
+                    .with_source(error)
             };
             let pair = rcgen::generate_simple_self_signed(vec!["placeholder.invalid".to_owned()]);
             let pair = pair.map_err(|error| failed(error.into()))?;
@@ -232,7 +238,11 @@ impl Route {
 
 async fn apply<K>(controller: &Controller, object: &K) -> Result<(), kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize,
 {
     let api: Api<K> = Api::namespaced(controller.client.clone(), &object.namespace().unwrap_or_default());
     let parameters = PatchParams::apply(annotation::MANAGER).force();

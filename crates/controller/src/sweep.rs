@@ -58,14 +58,17 @@ where
 /// Takes away the pending keys and placeholders of Certificates that are gone.
 async fn sweep_secrets(controller: &Controller) {
     for (name, secret) in controller.secrets.all() {
-        let is_passing =
-            matches!(secret.part.as_deref(), Some(annotation::PART_PENDING_KEY | annotation::PART_PLACEHOLDER));
+        let is_passing = matches!(
+            secret.part.as_deref(),
+            Some(annotation::PART_PENDING_KEY | annotation::PART_PLACEHOLDER)
+        );
         let Some(uid) = secret.certificate_uid.as_ref().filter(|_| is_passing) else { continue };
         if controller.certificates.is_known_and_running(uid).0 {
             continue;
         }
         let mut gone = Secret::default();
-        (gone.metadata.namespace, gone.metadata.name) = (Some(name.namespace.clone()), Some(name.name.clone()));
+        (gone.metadata.namespace, gone.metadata.name) =
+            (Some(name.namespace.clone()), Some(name.name.clone()));
         match delete(controller, &gone).await {
             Ok(()) => controller.secrets.remove(&name),
             Err(error) => tracing::warn!(%name, %error, "a Secret stays behind for now"),

@@ -29,7 +29,9 @@ pub(crate) fn wish(certificate: &Certificate, controller: &Controller) -> Result
     if let Some(older) = controller.certificates.older_rival(certificate) {
         return Err(Obstacle::new(
             "SecretConflict",
-            format!("Certificate {older} is older and wants Secret {secret} too: give one of them another secretName"),
+            format!(
+                "Certificate {older} is older and wants Secret {secret} too: give one of them another secretName"
+            ),
         ));
     }
     if secret.namespace != owner.namespace {
@@ -38,7 +40,8 @@ pub(crate) fn wish(certificate: &Certificate, controller: &Controller) -> Result
     let authority = authority(certificate, &owner, controller)?;
     let spec = &certificate.spec;
     let common_name = spec.common_name.as_deref().map(Identifier::dns).transpose();
-    let common_name = common_name.map_err(|error| Obstacle::new("InvalidSpec", format!("commonName: {error}")))?;
+    let common_name =
+        common_name.map_err(|error| Obstacle::new("InvalidSpec", format!("commonName: {error}")))?;
     let directory = authority.account.client().directory_url().clone();
     Ok(Wish {
         wanted: Wanted {
@@ -81,7 +84,9 @@ fn key_type(certificate: &Certificate) -> Result<KeyType, Obstacle> {
         (Algorithm::Rsa, 2048) => Ok(KeyType::Rsa2048),
         (Algorithm::Rsa, 3072) => Ok(KeyType::Rsa3072),
         (Algorithm::Rsa, 4096) => Ok(KeyType::Rsa4096),
-        (_, size) => Err(Obstacle::new("InvalidSpec", format!("privateKey.size: {size} bits are not possible"))),
+        (_, size) => {
+            Err(Obstacle::new("InvalidSpec", format!("privateKey.size: {size} bits are not possible")))
+        }
     }
 }
 
@@ -100,9 +105,10 @@ fn authority(
     let key = IssuerKey::of(&certificate.spec.issuer_ref, &owner.namespace);
     match controller.issuers.get(&key) {
         Some(Ok(authority)) => Ok(authority),
-        Some(Err(why)) => {
-            Err(Obstacle::new("IssuerNotReady", format!("{key} is not ready ({}): {}", why.reason, why.message)))
-        }
+        Some(Err(why)) => Err(Obstacle::new(
+            "IssuerNotReady",
+            format!("{key} is not ready ({}): {}", why.reason, why.message),
+        )),
         None => Err(Obstacle::new("IssuerNotFound", format!("{key} does not exist"))),
     }
 }
@@ -114,9 +120,10 @@ fn consent(
     grants: &[Arc<gateway_api::ReferenceGrant>],
 ) -> Result<(), Obstacle> {
     let is_given = grants.iter().any(|grant| {
-        let is_from = grant.spec.from.iter().any(|by| {
-            by.group == gatecert_api::GROUP && by.kind == "Certificate" && by.namespace == from
-        });
+        let is_from =
+            grant.spec.from.iter().any(|by| {
+                by.group == gatecert_api::GROUP && by.kind == "Certificate" && by.namespace == from
+            });
         let is_to = grant.spec.to.iter().any(|to| {
             let is_it = to.name.as_ref().is_none_or(|name| *name == secret.name);
             to.group.is_empty() && to.kind == "Secret" && is_it

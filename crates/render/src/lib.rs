@@ -37,5 +37,8 @@ pub use challenge::{Answer, CHALLENGE_PATH, Challenge, ServiceName};
 pub use http_route::{HttpRouteForm, http_route, reference_grant};
 pub use ingress::{IngressForm, ingress};
 pub use owner::{ObjectName, Owner, challenge_name};
-pub use secret::{Publication, pending_key_name, pending_key_secret, placeholder_secret, published_secret, template_fingerprint};
+pub use secret::{
+    Publication, pending_key_name, pending_key_secret, placeholder_secret, published_secret,
+    template_fingerprint,
+};
 pub use virtual_service::{RedirectBypass, VirtualServiceRoute, redirect_bypass, virtual_service};

@@ -54,7 +54,9 @@ pub(super) enum RegistrationError {
     MissingEab(String, String),
     #[error("Secret {0} has no EAB key that can be read under `{1}`")]
     Eab(String, String),
-    #[error("Secret {0} has no account key that can be read under `{ACCOUNT_KEY}`: mend it, or delete it and a new account is made")]
+    #[error(
+        "Secret {0} has no account key that can be read under `{ACCOUNT_KEY}`: mend it, or delete it and a new account is made"
+    )]
     Key(String, #[source] Option<gatecert_acme::KeyError>),
     #[error("Secret {0} can not be read or written")]
     Secret(String, #[source] Box<kube::Error>),
@@ -159,8 +161,11 @@ async fn create(
         Some(binding) => Some(external_account(controller, namespace, binding).await?),
         None => None,
     };
-    let new_account =
-        NewAccount { contacts: contact.into_iter().collect(), terms_of_service_agreed: true, external_account };
+    let new_account = NewAccount {
+        contacts: contact.into_iter().collect(),
+        terms_of_service_agreed: true,
+        external_account,
+    };
     let failed = |error| RegistrationError::Register(Box::new(error));
     let account = client.create_account(&new_account, key).await.map_err(failed)?;
     if !new_account.contacts.is_empty() {
@@ -178,7 +183,8 @@ fn client_key(spec: &AcmeIssuer) -> Result<ClientKey, RegistrationError> {
     let roots = match &spec.ca_bundle {
         Some(bundle) => {
             let text: String = bundle.split_ascii_whitespace().collect();
-            let bytes = STANDARD.decode(text).map_err(|error| RegistrationError::CaBundle(Some(error.into())))?;
+            let bytes =
+                STANDARD.decode(text).map_err(|error| RegistrationError::CaBundle(Some(error.into())))?;
             Some(String::from_utf8(bytes).map_err(|error| RegistrationError::CaBundle(Some(error.into())))?)
         }
         None => None,
