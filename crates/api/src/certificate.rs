@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
     printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretName"),
     printcolumn(name = "Issuer", type_ = "string", json_path = ".spec.issuerRef.name"),
     printcolumn(name = "Names", type_ = "string", json_path = ".spec.dnsNames", priority = 1),
-    printcolumn(name = "Not after", type_ = "date", json_path = ".status.notAfter", format = "date-time"),
-    printcolumn(name = "Renewal", type_ = "date", json_path = ".status.renewalTime", format = "date-time"),
+    printcolumn(name = "Not after", type_ = "string", json_path = ".status.notAfter"),
+    printcolumn(name = "Renewal", type_ = "string", json_path = ".status.renewalTime"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.issuance.step"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]

@@ -67,6 +67,7 @@ impl Present {
             forced,
             now,
             jitter: self.facts().map_or(0.0, CertificateFacts::jitter),
+            renew_before: None,
         })
     }
 

@@ -3,6 +3,7 @@
 use crate::certificates::Interruption;
 use crate::controller::Controller;
 use crate::issuance::{self, Interrupted};
+use crate::issuer::PENDING;
 use crate::report::{
     failures_of, last_error, renewal_information, set_conditions, set_failures, set_published, window_of,
 };
@@ -89,6 +90,10 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
     };
     if matches!(outcome, Outcome::Interrupted) {
         return Action::await_change();
+    }
+    if matches!(&outcome, Outcome::Blocked(obstacle) if obstacle.reason == PENDING) {
+        // The issuer says when it is ready, in a moment: nobody has to read of it.
+        return Action::requeue(LOOK_AT_OBSTACLE);
     }
     let now = controller.now();
     let facts = present.as_deref().and_then(facts_of);
@@ -235,6 +240,7 @@ fn planned(
         forced: is_forced(certificate),
         now,
         jitter: present.and_then(facts_of).map_or(0.0, CertificateFacts::jitter),
+        renew_before: present.and_then(facts_of).and_then(|facts| wish.renew_before.of(facts)),
     })
 }
 
@@ -337,6 +343,7 @@ fn planned_after(wish: &Wish, known: &KnownSecret, status: &CertificateStatus, n
         forced: false,
         now,
         jitter: facts_of(known).map_or(0.0, CertificateFacts::jitter),
+        renew_before: facts_of(known).and_then(|facts| wish.renew_before.of(facts)),
     })
 }
 
@@ -347,7 +354,7 @@ fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: 
         false => Mark::new(false, reason, message),
     };
     let news = |is_good, reason: &str, message: &str| {
-        Some(News { is_good, reason: reason.to_owned(), message: message.to_owned() })
+        (reason != PENDING).then(|| News { is_good, reason: reason.to_owned(), message: message.to_owned() })
     };
     match outcome {
         Outcome::Issued(_) => {

@@ -213,6 +213,7 @@ where
     let see = move |event: &watcher::Event<K>| match event {
         watcher::Event::Apply(issuer) | watcher::Event::InitApply(issuer) => {
             if seen.is_news(event) {
+                registry.issuers.expect(&issuer.key());
                 let _ = queue.unbounded_send(ObjectRef::from_obj(issuer).into());
             }
         }

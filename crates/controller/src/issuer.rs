@@ -3,7 +3,7 @@
 mod account;
 mod registry;
 
-pub(crate) use registry::{Authority, IssuerKey, Issuers, NotReady};
+pub(crate) use registry::{Authority, IssuerKey, Issuers, NotReady, PENDING};
 
 use crate::controller::Controller;
 use account::Registration;

@@ -3,11 +3,12 @@
 use crate::certificate::Obstacle;
 use crate::certificates::{owner_of, secret_of};
 use crate::controller::Controller;
-use crate::issuer::{Authority, IssuerKey};
+use crate::issuer::{Authority, IssuerKey, PENDING};
 use gatecert_acme::{ChainPreference, Identifier};
 use gatecert_api::{Algorithm, Certificate};
-use gatecert_issue::{KeyType, Wanted};
+use gatecert_issue::{CertificateFacts, KeyType, Wanted};
 use gatecert_render::{ObjectName, Owner, gateway_api};
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,7 +20,44 @@ pub(crate) struct Wish {
     pub(crate) common_name: Option<Identifier>,
     pub(crate) preferred_chain: Option<ChainPreference>,
     pub(crate) is_key_kept: bool,
+    pub(crate) renew_before: RenewBefore,
     pub(crate) authority: Arc<Authority>,
+}
+
+/// How long before its end a certificate is renewed at the latest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum RenewBefore {
+    /// As is usual.
+    Usual,
+    /// So long.
+    Time(SignedDuration),
+    /// So many percent of its life.
+    Percent(i32),
+}
+
+impl RenewBefore {
+    /// The time for one certificate.
+    pub(crate) fn of(self, facts: &CertificateFacts) -> Option<SignedDuration> {
+        match self {
+            Self::Usual => None,
+            Self::Time(time) => Some(time),
+            Self::Percent(percent) => Some(facts.life() * percent / 100),
+        }
+    }
+}
+
+fn renew_before(certificate: &Certificate) -> Result<RenewBefore, Obstacle> {
+    let spec = &certificate.spec;
+    let invalid = || Obstacle::new("InvalidSpec", "renewBefore is no duration such as 360h");
+    match (&spec.renew_before, spec.renew_before_percentage) {
+        (Some(text), _) => {
+            let time: kube::core::Duration = text.parse().map_err(|_| invalid())?;
+            let time = std::time::Duration::from(time);
+            Ok(RenewBefore::Time(SignedDuration::try_from(time).map_err(|_| invalid())?))
+        }
+        (None, Some(percent)) => Ok(RenewBefore::Percent(percent.clamp(1, 99))),
+        (None, None) => Ok(RenewBefore::Usual),
+    }
 }
 
 /// Resolves a Certificate's spec.
@@ -53,6 +91,7 @@ pub(crate) fn wish(certificate: &Certificate, controller: &Controller) -> Result
         common_name,
         preferred_chain: preferred_chain(authority.spec.preferred_chain.as_deref()),
         is_key_kept: spec.key().is_kept(),
+        renew_before: renew_before(certificate)?,
         owner,
         secret,
         authority,
@@ -105,6 +144,7 @@ fn authority(
     let key = IssuerKey::of(&certificate.spec.issuer_ref, &owner.namespace);
     match controller.issuers.get(&key) {
         Some(Ok(authority)) => Ok(authority),
+        Some(Err(why)) if why.reason == PENDING => Err(Obstacle::new(PENDING, why.message)),
         Some(Err(why)) => Err(Obstacle::new(
             "IssuerNotReady",
             format!("{key} is not ready ({}): {}", why.reason, why.message),

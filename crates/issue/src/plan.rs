@@ -40,6 +40,9 @@ pub struct Observed<'a> {
     /// Spreads the renewals of many certificates: from 0 to below 1, and the same for the same certificate at every
     /// look. [`CertificateFacts::jitter`] is such a number.
     pub jitter: f64,
+    /// How long before its end the certificate is renewed at the latest, where somebody chose that. The CA may still
+    /// ask for it earlier.
+    pub renew_before: Option<SignedDuration>,
 }
 
 /// The certificate that is served now.
@@ -211,7 +214,7 @@ fn aged(certificate: &CertificateFacts, observed: &Observed<'_>) -> Option<Reaso
 fn renewal_of(certificate: &CertificateFacts, observed: &Observed<'_>) -> Renewal {
     let issued_at = observed.origin.map(|origin| origin.issued_at);
     let rested_at = renewal::rested_at(certificate, issued_at, observed.now);
-    renewal::renewal(certificate, observed.ari, observed.jitter).not_before(rested_at)
+    renewal::renewal(certificate, observed.ari, observed.jitter, observed.renew_before).not_before(rested_at)
 }
 
 fn look_again_at(observed: &Observed<'_>) -> Timestamp {

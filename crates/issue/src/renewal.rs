@@ -129,7 +129,15 @@ impl Renewal {
 }
 
 /// When a certificate is to be renewed.
-pub(crate) fn renewal(certificate: &CertificateFacts, stored: Option<&StoredWindow>, jitter: f64) -> Renewal {
+pub(crate) fn renewal(
+    certificate: &CertificateFacts,
+    stored: Option<&StoredWindow>,
+    jitter: f64,
+    renew_before: Option<SignedDuration>,
+) -> Renewal {
+    if let Some(before) = renew_before {
+        return chosen(certificate, stored, before);
+    }
     let usual = usual_time(certificate);
     let left = certificate.not_after.duration_since(usual);
     let Some(suggested) = about(certificate, stored).and_then(|stored| stored.renew_at) else {
@@ -141,6 +149,15 @@ pub(crate) fn renewal(certificate: &CertificateFacts, stored: Option<&StoredWind
         return Renewal { at: latest, reason: Reason::Lifetime };
     }
     Renewal { at: suggested, reason: Reason::AriWindow }
+}
+
+/// When a certificate is renewed whose owner has chosen how long before its end: then, or earlier if the CA asks for it.
+fn chosen(certificate: &CertificateFacts, stored: Option<&StoredWindow>, before: SignedDuration) -> Renewal {
+    let at = certificate.not_after.saturating_sub(before).unwrap_or(certificate.not_before);
+    match about(certificate, stored).and_then(|stored| stored.renew_at) {
+        Some(suggested) if suggested < at => Renewal { at: suggested, reason: Reason::AriWindow },
+        _ => Renewal { at, reason: Reason::Lifetime },
+    }
 }
 
 /// Until when age is no reason to renew a certificate. Counted from its issue where that is known, and not later than

@@ -7,6 +7,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use url::Url;
 
+/// The reason of what passes by itself in a moment, and is worth no event.
+pub(crate) const PENDING: &str = "Pending";
+
 /// An issuer by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct IssuerKey {
@@ -73,6 +76,13 @@ impl Issuers {
     /// The state of an issuer; `None` where there is no such issuer, or it has not been looked at yet.
     pub(crate) fn get(&self, key: &IssuerKey) -> Option<Result<Arc<Authority>, NotReady>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(key).map(|known| known.state.clone())
+    }
+
+    /// Notes that there is an issuer, before it has been looked at.
+    pub(crate) fn expect(&self, key: &IssuerKey) {
+        let why = NotReady { reason: PENDING.to_owned(), message: "it is being registered".to_owned() };
+        let known = Known { state: Err(why), failures: 0 };
+        self.known.write().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_insert(known);
     }
 
     pub(super) fn set_ready(&self, key: &IssuerKey, authority: Authority) {

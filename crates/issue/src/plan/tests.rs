@@ -10,6 +10,29 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 const YEARS: i64 = 2 * 365 * DAY;
 
+#[test]
+fn a_chosen_time_before_the_end_is_the_latest() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let at = |days: i64, ari: Option<&StoredWindow>| {
+        let renew_before = Some(SignedDuration::from_hours(24 * 10));
+        plan(&Observed { renew_before, ari, ..observed(&certificate, &wanted, after(start(), days * DAY)) })
+    };
+    let is_issued = |plan: Plan| match plan {
+        Plan::Issue { reason, .. } => Some(reason),
+        _ => None,
+    };
+    assert_eq!(is_issued(at(79, None)), None);
+    assert_eq!(is_issued(at(80, None)), Some(Reason::Lifetime));
+    let window = |day: i64| StoredWindow {
+        certificate_id: certificate_id(1),
+        window: None,
+        renew_at: Some(after(start(), day * DAY)),
+        ask_at: after(start(), 89 * DAY),
+    };
+    assert_eq!(is_issued(at(50, Some(&window(50)))), Some(Reason::AriWindow));
+    assert_eq!(is_issued(at(80, Some(&window(85)))), Some(Reason::Lifetime));
+}
+
 /// The lives that are tried: six hours, six days, 45 days, 90 days.
 const LIVES: [i64; 4] = [6 * HOUR, 6 * DAY, 45 * DAY, 90 * DAY];
 
@@ -59,6 +82,7 @@ fn observed<'a>(certificate: &'a CertificateFacts, wanted: &'a Wanted, now: Time
         forced: false,
         now,
         jitter: 0.0,
+        renew_before: None,
     }
 }
 
@@ -341,6 +365,7 @@ impl Simulation {
             forced: false,
             now,
             jitter: self.served.as_ref().map_or(0.0, CertificateFacts::jitter),
+            renew_before: None,
         });
         let next = match planned {
             Plan::Issue { .. } => {
@@ -491,6 +516,7 @@ fn renewals_of_many_are_spread() {
         let certificate = certificate(serial, start(), 90 * DAY);
         let at = Observed {
             jitter: certificate.jitter(),
+            renew_before: None,
             ..observed(&certificate, &wanted, after(start(), 60 * DAY + DAY / 2))
         };
         reason_of(plan(&at)).is_some()
