@@ -8,6 +8,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod envoy;
 mod error;
 mod https;

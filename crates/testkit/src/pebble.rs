@@ -24,6 +24,7 @@ pub struct PebbleBuilder {
     alternate_roots: u8,
     chain_length: Option<u8>,
     http_port: Option<u16>,
+    tls_port: Option<u16>,
     retry_after: (u32, u32),
     blocklist: Vec<String>,
     va_sleep: bool,
@@ -80,6 +81,12 @@ impl PebbleBuilder {
         self
     }
 
+    /// Validates behind a redirect to HTTPS on this port, instead of a free one.
+    pub fn tls_port(mut self, port: u16) -> Self {
+        self.tls_port = Some(port);
+        self
+    }
+
     /// Sends `Retry-After` of at most these seconds with pending authorizations and orders.
     pub fn retry_after(mut self, authorization: u32, order: u32) -> Self {
         self.retry_after = (authorization, order);
@@ -113,7 +120,8 @@ impl PebbleBuilder {
         let directory = TempDir::with_prefix("gatecert-pebble-").map_err(failed)?;
         let ca_pem =
             write_certificate(directory.path()).map_err(|source| StartError::set_up("pebble", source))?;
-        let [listen, management, tls] = [free_port(), free_port(), free_port()];
+        let [listen, management] = [free_port(), free_port()];
+        let tls = self.tls_port.unwrap_or_else(free_port);
         let http_port = self.http_port.unwrap_or_else(free_port);
         let config = self.config(listen, management, http_port, tls);
         fs::write(directory.path().join("pebble.json"), config.to_string()).map_err(failed)?;

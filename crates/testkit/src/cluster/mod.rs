@@ -1,0 +1,81 @@
+//! A whole cluster on this machine, in a network of its own: API server, istiod, an Envoy as ingress gateway, and Pebble
+//! as its CA. No kubelet and no controller manager run: Pods are what their status says, and nothing is collected by
+//! owner.
+
+mod api_server;
+mod application;
+mod authority;
+mod gateway;
+mod istiod;
+mod network;
+mod objects;
+
+pub use api_server::{API_SERVER, ApiObject, ApiRequest, ApiServer, ApiStatus, ApiUser};
+pub use application::{APPLICATION_PORT, Application, service};
+pub use gateway::{GatewayOptions, IstioGateway};
+pub use istiod::Istiod;
+pub use network::Network;
+pub use objects::{apply, apply_one, delete};
+
+use crate::{Pebble, StartError};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Client;
+use std::net::Ipv4Addr;
+
+/// A running cluster. Dropping it ends everything.
+pub struct Cluster {
+    /// The network that all of it is in.
+    pub network: Network,
+    /// The gateway at ports 80 and 443 of 10.99.0.1.
+    pub gateway: IstioGateway,
+    /// istiod.
+    pub istiod: Istiod,
+    /// The API server.
+    pub server: ApiServer,
+    /// A client of the administrator.
+    pub client: Client,
+    /// The CA, for which every name is at the gateway.
+    pub pebble: Pebble,
+}
+
+impl Cluster {
+    /// Starts everything, with the definitions of Istio, of the Gateway API, and those given.
+    ///
+    /// # Errors
+    /// A part can not be had, or does not become ready.
+    pub async fn start(
+        network: Network,
+        definitions: &[CustomResourceDefinition],
+    ) -> Result<Self, StartError> {
+        let options = GatewayOptions::default();
+        network.add_address(options.address)?;
+        let pebble = async {
+            let pebble = Pebble::builder().http_port(80).tls_port(443).start().await?;
+            pebble.challtestsrv().set_default_ipv4(&options.address.to_string()).await?;
+            Ok::<_, StartError>(pebble)
+        };
+        let control_plane = async {
+            let server = ApiServer::start(&network).await?;
+            let client = server.client().await?;
+            objects::install_definitions(&client, definitions).await?;
+            apply(&client, &namespace(&options.namespace)).await?;
+            let istiod = Istiod::start(&server).await?;
+            Ok((server, client, istiod))
+        };
+        let (pebble, (server, client, istiod)) = tokio::try_join!(pebble, control_plane)?;
+        let gateway = IstioGateway::start(&network, &client, &istiod, &options).await?;
+        Ok(Self { network, gateway, istiod, server, client, pebble })
+    }
+
+    /// The gateway's address.
+    pub fn gateway_address(&self) -> Ipv4Addr {
+        self.gateway.address()
+    }
+}
+
+/// A namespace.
+pub fn namespace(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{kubernetes.io/metadata.name: {name}}}}}\n"
+    )
+}
