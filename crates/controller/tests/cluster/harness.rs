@@ -1,0 +1,315 @@
+//! The cluster, the controller in it, and what tests ask of both.
+
+use crate::Outcome;
+use clap::Parser as _;
+use gatecert_acme::SystemClock;
+use gatecert_api::Certificate;
+use gatecert_controller::{Options, run};
+use gatecert_testkit::cluster::{Application, Cluster, Network, apply, namespace};
+use gatecert_testkit::{https_client, served_chain};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked at.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Where the controller's responder is.
+const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+/// Where the application is.
+const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
+
+/// The cluster with the controller in it.
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) roots: String,
+    _application: Application,
+    _stop: oneshot::Sender<()>,
+    log: Log,
+}
+
+/// What the controller has logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl World {
+    pub(crate) async fn start(network: Network) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let log = Log::default();
+        let writer = log.clone();
+        tracing_subscriber::fmt()
+            .with_env_filter("info,gatecert_controller=debug")
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .init();
+        let cluster = Cluster::start(network, &gatecert_api::definitions()).await?;
+        network.add_address(RESPONDER)?;
+        for name in ["gatecert-system", "app"] {
+            apply(&cluster.client, &namespace(name)).await?;
+        }
+        let responder =
+            gatecert_testkit::cluster::service("gatecert-system", "gatecert-responder", RESPONDER, 8089);
+        apply(&cluster.client, &responder).await?;
+        let application = Application::start(&network, &cluster.client, "app", "web", APPLICATION).await?;
+        let roots = cluster.pebble.root_pem(0).await?;
+
+        let (stop, stopped) = oneshot::channel::<()>();
+        let client = cluster.server.client().await?;
+        tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            run(options(), client, Arc::new(SystemClock), stopped).await.unwrap();
+        });
+        let world = Self { cluster, roots, _application: application, _stop: stop, log };
+        world.apply(&world.issuer("pebble")).await?;
+        Ok(world)
+    }
+
+    pub(crate) fn print_log(&self) {
+        eprintln!("{}", String::from_utf8_lossy(&self.log.0.lock().unwrap()));
+    }
+
+    /// A ClusterIssuer for Pebble.
+    pub(crate) fn issuer(&self, name: &str) -> String {
+        use base64::Engine as _;
+        let bundle = base64::engine::general_purpose::STANDARD.encode(self.cluster.pebble.ca_pem());
+        format!(
+            "apiVersion: gatecert.dev/v1
+kind: ClusterIssuer
+metadata: {{name: {name}}}
+spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
+",
+            self.cluster.pebble.directory_url()
+        )
+    }
+
+    pub(crate) async fn apply(&self, yaml: &str) -> Outcome {
+        apply(&self.cluster.client, yaml).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete(&self, yaml: &str) -> Outcome {
+        Ok(gatecert_testkit::cluster::delete(&self.cluster.client, yaml).await?)
+    }
+
+    /// Makes namespaces.
+    pub(crate) async fn namespaces(&self, names: &[&str]) -> Outcome {
+        for name in names {
+            self.apply(&namespace(name)).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn certificates(&self, namespace: &str) -> Api<Certificate> {
+        Api::namespaced(self.cluster.client.clone(), namespace)
+    }
+
+    /// Waits until a Certificate is as it should be.
+    pub(crate) async fn until(
+        &self,
+        namespace: &str,
+        name: &str,
+        is_done: impl Fn(&Certificate) -> bool,
+    ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
+        let certificates = self.certificates(namespace);
+        let mut last = None;
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(certificate) = certificates.get_opt(name).await? {
+                    if is_done(&certificate) {
+                        return Ok::<_, kube::Error>(certificate);
+                    }
+                    last = Some(certificate);
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        match waited.await {
+            Ok(certificate) => Ok(certificate?),
+            Err(_) => Err(format!(
+                "{namespace}/{name} has not become as it should: {:#?}",
+                last.map(|last| last.status)
+            )
+            .into()),
+        }
+    }
+
+    /// Waits until a Certificate is ready for its present spec.
+    pub(crate) async fn ready(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
+        self.until(namespace, name, |certificate| {
+            condition(certificate, "Ready").is_some_and(|ready| {
+                ready.status == "True" && ready.observed_generation == certificate.metadata.generation
+            }) && certificate.status.as_ref().is_some_and(|status| status.issuance.is_none())
+        })
+        .await
+    }
+
+    /// Waits until a Certificate says why it is not issued.
+    pub(crate) async fn refused(
+        &self,
+        namespace: &str,
+        name: &str,
+        reason: &str,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let found = self
+            .until(namespace, name, |certificate| {
+                condition(certificate, "Issuing").is_some_and(|issuing| issuing.reason == reason)
+            })
+            .await?;
+        Ok(condition(&found, "Issuing").map(|issuing| issuing.message.clone()).unwrap_or_default())
+    }
+
+    /// Asks the gateway by plain HTTP.
+    pub(crate) async fn get(&self, host: &str, path: &str) -> Result<(u16, String), reqwest::Error> {
+        let url = format!("http://{}{path}", self.cluster.gateway_address());
+        let answer = plain().get(url).header("host", host).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Waits until the gateway answers a path with this status.
+    pub(crate) async fn answers(&self, host: &str, path: &str, status: u16) -> Outcome {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while self.get(host, path).await.map(|(status, _)| status).ok() != Some(status) {
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        waited.await.map_err(|_| format!("{host}{path} does not answer {status}").into())
+    }
+
+    /// The certificate that the gateway serves for a host, verified to Pebble's root.
+    pub(crate) async fn served(&self, host: &str) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        let address = SocketAddr::from((self.cluster.gateway_address(), 443));
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Ok(chain) = served_chain(address, host, &self.roots).await
+                    && let Some(leaf) = chain.first()
+                {
+                    return leaf.to_vec();
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        waited.await.map_err(|_| format!("no certificate that verifies is served for {host}").into())
+    }
+}
+
+pub(crate) fn condition<'a>(certificate: &'a Certificate, type_: &str) -> Option<&'a Condition> {
+    certificate.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn plain() -> reqwest::Client {
+    https_client("", &[]).unwrap()
+}
+
+fn options() -> Options {
+    let responder = format!("{RESPONDER}:8089");
+    let health = format!("{RESPONDER}:8081");
+    Options::parse_from([
+        "gatecert-controller",
+        "--namespace",
+        "gatecert-system",
+        "--responder-listen",
+        &responder,
+        "--health-listen",
+        &health,
+        "--identity",
+        "test",
+    ])
+}
+
+/// Requests every 20 ms, and how many of them were not answered as they should.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    failures: Arc<std::sync::Mutex<Vec<String>>>,
+    count: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Load {
+    /// Begins to ask the gateway for all of these: scheme, host, path, and the status that is right.
+    pub(crate) fn start(world: &World, asked: &[(&str, &str, &str, u16)]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let failures = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let count = Arc::new(AtomicUsize::new(0));
+        let address = world.cluster.gateway_address();
+        let hosts: Vec<_> = asked.iter().map(|(_, host, _, _)| (*host).to_owned()).collect();
+        let client = load_client(&world.roots, &hosts, address);
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|(scheme, host, path, status)| (format!("{scheme}://{host}{path}"), *status))
+            .collect();
+        let (stopped, failed, counted) = (Arc::clone(&stop), Arc::clone(&failures), Arc::clone(&count));
+        let task = tokio::spawn(async move {
+            while !stopped.load(Ordering::Relaxed) {
+                for (url, status) in &asked {
+                    let answer = client.get(url).send().await;
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    match answer {
+                        Ok(answer) if answer.status().as_u16() == *status => {}
+                        Ok(answer) => failed.lock().unwrap().push(format!("{url}: {}", answer.status())),
+                        Err(error) => failed.lock().unwrap().push(format!("{url}: {error:?}")),
+                    }
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        Self { stop, failures, count, task }
+    }
+
+    /// Ends it: an error where a request failed, or none was made.
+    pub(crate) async fn end(self) -> Outcome {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await?;
+        let failures = self.failures.lock().unwrap().clone();
+        let count = self.count.load(Ordering::Relaxed);
+        match (failures.is_empty(), count) {
+            (_, 0) => Err("no request was made".into()),
+            (true, _) => Ok(()),
+            (false, _) => Err(format!(
+                "{} of {count} requests failed: {:?}",
+                failures.len(),
+                &failures[..failures.len().min(5)]
+            )
+            .into()),
+        }
+    }
+}
+
+/// A client for which every host is at the gateway; each request has a connection of its own, so that none is spared a
+/// change.
+fn load_client(roots: &str, hosts: &[String], address: Ipv4Addr) -> reqwest::Client {
+    let certificate = reqwest::Certificate::from_pem(roots.as_bytes()).unwrap();
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([certificate])
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .timeout(Duration::from_secs(5));
+    for host in hosts {
+        builder = builder.resolve(host, SocketAddr::from((address, 0)));
+    }
+    builder.build().unwrap()
+}
