@@ -31,6 +31,7 @@ mod responder;
 pub mod route;
 mod secrets;
 mod solver;
+pub mod source;
 mod sources;
 mod sweep;
 mod wish;
