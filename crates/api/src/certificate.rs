@@ -242,6 +242,10 @@ pub struct CertificateStatus {
     /// How many certificates were issued for this object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+    /// When the last certificates for exactly these names were issued, at most five of a week: a Secret that is deleted
+    /// again and again must not run into the CA's limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_issuances: Vec<Time>,
     /// The serial number of the published certificate, in lower-case hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<String>,

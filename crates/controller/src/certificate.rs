@@ -26,6 +26,12 @@ use std::time::Duration;
 /// When something that only a person can change is looked at again, if nothing is heard of it.
 const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
 
+/// How many certificates for exactly the same names Let's Encrypt issues in a week.
+const DUPLICATES: usize = 5;
+
+/// A week.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
@@ -185,6 +191,21 @@ async fn decorated(
     }
 }
 
+/// Until when a certificate for the same names has to wait, where as many were issued as the CA allows.
+fn duplicate_limit(reason: &Reason, status: &CertificateStatus, now: Timestamp) -> Option<Timestamp> {
+    let is_duplicate = matches!(reason, Reason::Missing | Reason::Unreadable { .. } | Reason::Forced);
+    let recent = recent(status, now);
+    let first = recent.first().filter(|_| is_duplicate && recent.len() >= DUPLICATES)?;
+    Some(first.0 + WEEK)
+}
+
+/// The last issuances for the same names within a week, the oldest first.
+fn recent(status: &CertificateStatus, now: Timestamp) -> Vec<Time> {
+    let within = |time: &&Time| now.duration_since(time.0) < WEEK;
+    let recent: Vec<_> = status.recent_issuances.iter().filter(within).cloned().collect();
+    recent[recent.len().saturating_sub(DUPLICATES)..].to_vec()
+}
+
 /// What is in the Secret now. One that is not gatecert's, or is not known yet, is read.
 async fn present(wish: &Wish, controller: &Controller) -> Result<Option<Arc<KnownSecret>>, Obstacle> {
     let known = match controller.secrets.get(&wish.secret) {
@@ -303,6 +324,11 @@ async fn issue(
             set_failures(status, None, now);
             status.last_error = None;
             status.revision = Some(status.revision.unwrap_or_default() + 1);
+            status.recent_issuances = match reason {
+                Reason::NamesChanged { .. } => Vec::new(),
+                _ => recent(status, now),
+            };
+            status.recent_issuances.push(Time(now));
             status.ari = None;
             ask_for_window(wish, controller, &known, status).await;
             controller.take_renewal_request(certificate).await;

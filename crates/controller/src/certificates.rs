@@ -16,6 +16,7 @@ pub(crate) struct Certificates {
     /// The Certificates as the watch gives them.
     pub(crate) store: Store<Certificate>,
     index: Mutex<Index>,
+    deleted: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +78,7 @@ fn age_of(certificate: &Certificate) -> (String, String) {
 
 impl Certificates {
     pub(crate) fn new(store: Store<Certificate>) -> Self {
-        Self { store, index: Mutex::default() }
+        Self { store, index: Mutex::default(), deleted: watch::Sender::new(0) }
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -92,10 +93,18 @@ impl Certificates {
                 self.index().apply(certificate);
                 vec![ObjectRef::from_obj(certificate)]
             }
-            Event::Delete(certificate) => self.index().delete(certificate),
+            Event::Delete(certificate) => {
+                self.deleted.send_modify(|count| *count = count.wrapping_add(1));
+                self.index().delete(certificate)
+            }
             Event::Init => Vec::new(),
             Event::InitDone => self.index().keep_only(&self.store.state()),
         }
+    }
+
+    /// Changes when a Certificate was deleted.
+    pub(crate) fn deleted(&self) -> watch::Receiver<u64> {
+        self.deleted.subscribe()
     }
 
     /// The other Certificate, older than this one, that wants the same Secret.
@@ -126,11 +135,19 @@ impl Certificates {
         of_it.iter().map(|certificate| ObjectRef::from_obj(&**certificate)).collect()
     }
 
-    /// The latest status that is known: the one that was written last, until the watch has brought it back.
+    /// The latest status that is known: the one that was written last, until the watch has brought it back. The store is
+    /// asked second, since it knows of a version before the written one is forgotten; `certificate` may be older than
+    /// both.
     pub(crate) fn status(&self, certificate: &Certificate) -> CertificateStatus {
         let uid = certificate.uid().unwrap_or_default();
-        let written = self.index().written.get(&uid).map(|(_, status)| status.clone());
-        written.or_else(|| certificate.status.clone()).unwrap_or_default()
+        if let Some((_, status)) = self.index().written.get(&uid) {
+            return status.clone();
+        }
+        let stored = self
+            .store
+            .get(&ObjectRef::from_obj(certificate))
+            .filter(|stored| stored.uid() == certificate.uid());
+        stored.and_then(|stored| stored.status.clone()).unwrap_or_default()
     }
 
     /// Remembers a status that was written, until the watch brings that version.

@@ -24,6 +24,7 @@ mod journal;
 pub mod lease;
 mod metrics;
 mod options;
+mod policy;
 mod probe;
 mod replica;
 mod report;

@@ -49,8 +49,13 @@ pub(crate) enum What {
 }
 
 impl Miss {
-    /// The hop that failed, and what to do.
-    pub(crate) fn message(&self) -> String {
+    /// Whether a policy denied it.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self.what, What::Status(401 | 403))
+    }
+
+    /// The hop that failed, and what to do. `policies` are those that may have denied it.
+    pub(crate) fn message(&self, policies: &[String]) -> String {
         let Self { gateway, address, what, .. } = self;
         match what {
             What::NoConnection => format!("{gateway} at {address} takes no connection"),
@@ -58,10 +63,16 @@ impl Miss {
             What::Status(status @ (301 | 302 | 303 | 307 | 308)) => {
                 format!("{gateway} at {address} answers {status}: a redirect takes the challenge's path")
             }
-            What::Status(401 | 403) => format!(
-                "{gateway} at {address} answers 403: an AuthorizationPolicy or RequestAuthentication denies the \
-                 challenge's path; allow /.well-known/acme-challenge/* there"
-            ),
+            What::Status(status @ (401 | 403)) => {
+                let names = match policies {
+                    [] => "an AuthorizationPolicy or RequestAuthentication".to_owned(),
+                    policies => policies.join(" or "),
+                };
+                format!(
+                    "{gateway} at {address} answers {status}: {names} denies the challenge's path; allow \
+                     /.well-known/acme-challenge/* there"
+                )
+            }
             What::Status(404) => {
                 format!(
                     "{gateway} at {address} answers 404: another route has the host, or the new one is not there yet"
@@ -82,7 +93,9 @@ impl Miss {
 
 impl Prober {
     pub(crate) fn new() -> Result<Self, reqwest::Error> {
-        let plain = builder().pool_max_idle_per_host(4).build()?;
+        // Each request has a connection of its own, as the CA's has: an old one stays with an Envoy listener that a change
+        // has replaced.
+        let plain = builder().pool_max_idle_per_host(0).build()?;
         Ok(Self { plain })
     }
 

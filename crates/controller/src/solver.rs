@@ -1,6 +1,7 @@
 //! Puts the challenges of a Certificate on the gateways that serve its names, and takes them away.
 
 use crate::controller::Controller;
+use crate::policy;
 use crate::probe::Miss;
 use crate::route::Placement;
 use async_trait::async_trait;
@@ -20,6 +21,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+
+/// Istio's root namespace, unless a mesh has another.
+const ROOT_NAMESPACE: &str = "istio-system";
 
 /// Proves the names of one Certificate by routes on gateways.
 pub(crate) struct RouteSolver<'a> {
@@ -63,7 +67,12 @@ impl Solver for RouteSolver<'_> {
         let challenges: Vec<_> = presentations.iter().map(challenge).collect();
         let timeout = self.controller.options.route_timeout();
         let ready = self.controller.prober.until_ready(&self.placement.probes, &challenges, timeout).await;
-        ready.map_err(|misses| unreachable(presentations, &misses))
+        let Err(misses) = ready else { return Ok(()) };
+        let policies = match misses.iter().any(Miss::is_denied) {
+            true => policy::of_namespaces(&self.controller.client, &self.gateway_namespaces()).await,
+            false => Vec::new(),
+        };
+        Err(unreachable(presentations, &misses, &policies))
     }
 
     async fn clean_up(&self, presentations: &[Presentation]) -> Result<(), SolverError> {
@@ -85,16 +94,27 @@ fn challenge(presentation: &Presentation) -> Challenge {
     }
 }
 
-fn unreachable(presentations: &[Presentation], misses: &[Miss]) -> SolverError {
+fn unreachable(presentations: &[Presentation], misses: &[Miss], policies: &[String]) -> SolverError {
     let failures = presentations.iter().filter_map(|presentation| {
         let host = presentation.identifier.value();
         let first = misses.iter().find(|miss| miss.host == host)?;
-        Some((presentation.identifier.clone(), first.message()))
+        Some((presentation.identifier.clone(), first.message(policies)))
     });
     SolverError::all(failures)
 }
 
 impl RouteSolver<'_> {
+    /// The namespaces whose policies gateways obey: their own, and the mesh's root namespace.
+    fn gateway_namespaces(&self) -> BTreeSet<String> {
+        let placement = self.placement;
+        let of_gateways = placement.virtual_services.iter().flat_map(|place| &place.gateways);
+        let mut namespaces: BTreeSet<_> = of_gateways.map(|gateway| gateway.namespace.clone()).collect();
+        namespaces.extend(placement.bypasses.iter().map(|place| place.namespace.clone()));
+        namespaces.extend(placement.http_routes.iter().map(|place| place.namespace.clone()));
+        namespaces.insert(ROOT_NAMESPACE.to_owned());
+        namespaces
+    }
+
     /// Everything that the challenges need. The names of the objects depend on the Certificate and the place alone, so
     /// that a later attempt finds what an earlier one has left.
     fn routes(&self, challenges: &[Challenge]) -> Vec<Route> {

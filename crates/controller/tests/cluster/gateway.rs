@@ -1,46 +1,232 @@
-//! Istio Gateways.
+//! Istio Gateways and their peculiarities.
 
 use crate::Outcome;
-use crate::harness::{Load, World};
+use crate::harness::{Load, World, condition};
+use crate::manifest::{annotated_gateway, certificate, gateway, http, https, route};
+use crate::proxy::PortProxy;
 
-#[allow(clippy::unused_async, reason = "all tests are alike")]
-pub(crate) async fn a_certificate_is_issued_and_served(world: &World) -> Outcome {
+pub(crate) async fn an_annotated_gateway_serves_and_takes_another_name(world: &World) -> Outcome {
+    let (hosts, more) =
+        (["www.first.test", "api.first.test"], ["www.first.test", "api.first.test", "new.first.test"]);
+    let servers = |hosts: &[&str]| [http("first", hosts, ""), https("first", hosts, "first-tls")];
+    world.apply(&annotated_gateway("istio-system", "first", &servers(&hosts))).await?;
+    world.apply(&route("app", "first", "istio-system/first", &more)).await?;
+    for host in hosts {
+        world.served(host).await?;
+    }
+    world.ready("istio-system", "first-tls").await?;
+    let load = Load::start(
+        world,
+        &[("http", hosts[0], "/x", 200), ("https", hosts[0], "/", 200), ("https", hosts[1], "/y", 200)],
+    );
+    let before = world.served(hosts[0]).await?;
+    world.apply(&annotated_gateway("istio-system", "first", &servers(&more))).await?;
+    world.served(more[2]).await?;
+    world.served_anew(hosts[0], &before).await?;
+    load.end().await
+}
+
+pub(crate) async fn a_wildcard_route_keeps_its_other_paths(world: &World) -> Outcome {
     world
         .apply(
-            "apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: first, namespace: istio-system}
-spec:
-  selector: {istio: ingressgateway}
-  servers:
-  - port: {number: 80, name: http-first, protocol: HTTP}
-    hosts: [www.first.test]
-  - port: {number: 443, name: https-first, protocol: HTTPS}
-    hosts: [www.first.test]
-    tls: {mode: SIMPLE, credentialName: first-tls}
----
+            &[
+                gateway(
+                    "istio-system",
+                    "wild",
+                    &[http("wild", &["*.wild.test"], ""), https("wild", &["foo.wild.test"], "wild")],
+                ),
+                route("app", "wild", "istio-system/wild", &["*.wild.test"]),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.answers("foo.wild.test", "/", 200).await?;
+    let load = Load::start(
+        world,
+        &[
+            ("http", "foo.wild.test", "/x", 200),
+            ("http", "foo.wild.test", "/.well-known/other", 200),
+            ("http", "bar.wild.test", "/", 200),
+        ],
+    );
+    world.apply(&certificate("istio-system", "wild", &["foo.wild.test"])).await?;
+    world.ready("istio-system", "wild").await?;
+    world.served("foo.wild.test").await?;
+    load.end().await
+}
+
+pub(crate) async fn a_wildcard_server_that_redirects(world: &World) -> Outcome {
+    let redirect = ", tls: {httpsRedirect: true}";
+    world
+        .apply(
+            &[
+                gateway(
+                    "istio-system",
+                    "redirect",
+                    &[
+                        http("redirect", &["*.redirect.test"], redirect),
+                        https("redirect", &["www.redirect.test"], "redirect"),
+                    ],
+                ),
+                route("app", "redirect", "istio-system/redirect", &["*.redirect.test"]),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.answers("www.redirect.test", "/", 301).await?;
+    let load = Load::start(
+        world,
+        &[("http", "www.redirect.test", "/x", 301), ("http", "other.redirect.test", "/", 301)],
+    );
+    world.apply(&certificate("istio-system", "redirect", &["www.redirect.test"])).await?;
+    world.ready("istio-system", "redirect").await?;
+    world.served("www.redirect.test").await?;
+    load.end().await
+}
+
+/// The CA follows the redirect to the TLS server, which needs a Secret to exist.
+pub(crate) async fn an_exact_host_that_redirects(world: &World) -> Outcome {
+    let redirect = ", tls: {httpsRedirect: true}";
+    let hosts = ["www.exact.test", "api.exact.test"];
+    world
+        .apply(
+            &[
+                gateway(
+                    "istio-system",
+                    "exact",
+                    &[http("exact", &hosts, redirect), https("exact", &hosts, "exact")],
+                ),
+                route("app", "exact", "istio-system/exact", &hosts),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.answers("www.exact.test", "/", 301).await?;
+    let proxy = PortProxy::start(world, "10.99.0.5".parse()?).await?;
+    for host in hosts {
+        world.cluster.pebble.challtestsrv().add_a(host, &[proxy.address().into()]).await?;
+    }
+    let load = Load::start(world, &[("http", "www.exact.test", "/x", 301)]);
+    world.apply(&certificate("istio-system", "exact", &hosts[..1])).await?;
+    world.ready("istio-system", "exact").await?;
+    world.served("www.exact.test").await?;
+    // With a Secret there already, and requests to it all the while.
+    let secure = Load::start(world, &[("https", "www.exact.test", "/x", 200)]);
+    let before = world.served("www.exact.test").await?;
+    world.apply(&certificate("istio-system", "exact", &hosts)).await?;
+    world.served_anew("www.exact.test", &before).await?;
+    secure.end().await?;
+    load.end().await
+}
+
+pub(crate) async fn routes_of_the_user_for_the_same_host(world: &World) -> Outcome {
+    for (host, name) in [("older.test", "older"), ("younger.test", "younger")] {
+        let servers = [http(name, &[host], ""), https(name, &[host], name)];
+        world.apply(&gateway("istio-system", name, &servers)).await?;
+    }
+    let user = |name: &str, host: &str| {
+        format!(
+            "---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: first, namespace: istio-system}
+metadata: {{name: {name}, namespace: istio-system}}
 spec:
-  hosts: [www.first.test]
-  gateways: [first]
-  http: [{route: [{destination: {host: web.app.svc.cluster.local, port: {number: 8000}}}]}]
-",
+  hosts: [{host}]
+  gateways: [{name}]
+  http:
+  - match: [{{uri: {{prefix: /.well-known}}}}]
+    directResponse: {{status: 200, body: {{string: the user's}}}}
+  - route: [{{destination: {{host: web.app.svc.cluster.local, port: {{number: 8000}}}}}}]
+"
         )
-        .await?;
-    world.answers("www.first.test", "/", 200).await?;
-    let load = Load::start(world, &[("http", "www.first.test", "/x", 200)]);
+    };
+    world.apply(&user("older", "older.test")).await?;
+    world.answers("older.test", "/", 200).await?;
+    let load = Load::start(
+        world,
+        &[("http", "older.test", "/.well-known/x", 200), ("http", "older.test", "/", 200)],
+    );
+    world.apply(&certificate("istio-system", "older", &["older.test"])).await?;
+    world.ready("istio-system", "older").await?;
+    load.end().await?;
+    // The Certificate first, and the user's route while it is under way.
+    world.apply(&certificate("istio-system", "younger", &["younger.test"])).await?;
+    world.apply(&user("younger", "younger.test")).await?;
+    world.ready("istio-system", "younger").await?;
+    Ok(())
+}
+
+pub(crate) async fn several_gateways_for_one_host(world: &World) -> Outcome {
     world
         .apply(
-            "apiVersion: gatecert.dev/v1
-kind: Certificate
-metadata: {name: first, namespace: istio-system}
-spec: {secretName: first-tls, dnsNames: [www.first.test], issuerRef: {name: pebble, kind: ClusterIssuer}}
-",
+            &[
+                gateway("istio-system", "many-a", &[http("many-a", &["www.many.test"], "")]),
+                gateway("app", "many-b", &[http("many-b", &["*.many.test"], "")]),
+                gateway("istio-system", "many-c", &[https("many-c", &["www.many.test"], "many")]),
+                route("app", "many", "app/many-b", &["*.many.test"]),
+            ]
+            .concat(),
         )
         .await?;
-    world.ready("istio-system", "first").await?;
-    world.served("www.first.test").await?;
+    world.answers("other.many.test", "/", 200).await?;
+    let load = Load::start(world, &[("http", "other.many.test", "/", 200)]);
+    world.apply(&certificate("istio-system", "many", &["www.many.test"])).await?;
+    world.ready("istio-system", "many").await?;
+    world.served("www.many.test").await?;
     load.end().await
+}
+
+pub(crate) async fn hosts_are_for_namespaces(world: &World) -> Outcome {
+    world.namespaces(&["shop", "thief"]).await?;
+    world.apply(&gateway("istio-system", "scoped", &[http("scoped", &["shop/www.scoped.test"], "")])).await?;
+    world.apply(&certificate("thief", "scoped", &["www.scoped.test"])).await?;
+    let message = world.refused("thief", "scoped", "NotAllowed").await?;
+    assert!(message.contains("www.scoped.test") && message.contains("istio-system/scoped"), "{message}");
+    world.apply(&certificate("shop", "scoped", &["www.scoped.test"])).await?;
+    world.ready("shop", "scoped").await?;
+    Ok(())
+}
+
+pub(crate) async fn a_host_that_nobody_serves(world: &World) -> Outcome {
+    world.apply(&certificate("app", "nobody", &["www.nobody.test"])).await?;
+    let message = world.refused("app", "nobody", "NoGateway").await?;
+    assert!(message.contains("www.nobody.test"), "{message}");
+    // It is noticed when there is one.
+    world.apply(&gateway("istio-system", "nobody", &[http("nobody", &["www.nobody.test"], "")])).await?;
+    world.ready("app", "nobody").await?;
+    Ok(())
+}
+
+pub(crate) async fn a_policy_that_denies_everything(world: &World) -> Outcome {
+    world.namespaces(&["guarded"]).await?;
+    world
+        .apply(
+            &[
+                gateway("istio-system", "denied", &[http("denied", &["www.denied.test"], "")]),
+                "---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny-host, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules: [{to: [{operation: {hosts: [www.denied.test, 'www.denied.test:*']}}]}]
+"
+                .to_owned(),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.answers("www.denied.test", "/", 403).await?;
+    world.apply(&certificate("istio-system", "denied", &["www.denied.test"])).await?;
+    let found = world
+        .until_for("istio-system", "denied", std::time::Duration::from_secs(60), |certificate| {
+            condition(certificate, "Issuing").is_some_and(|issuing| issuing.reason == "RouteNotReady")
+        })
+        .await?;
+    let message = &condition(&found, "Issuing").ok_or("no condition")?.message;
+    assert!(message.contains("403") && message.contains("deny-host"), "{message}");
+    let orders = found.status.and_then(|status| status.failed_issuance_attempts);
+    assert_eq!(orders, Some(1));
+    Ok(())
 }

@@ -5,10 +5,13 @@ use clap::Parser as _;
 use gatecert_acme::SystemClock;
 use gatecert_api::Certificate;
 use gatecert_controller::{Options, run};
+use gatecert_render::istio::VirtualService;
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, namespace};
-use gatecert_testkit::{https_client, served_chain};
+use gatecert_testkit::served_chain;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -56,7 +59,7 @@ impl World {
         let log = Log::default();
         let writer = log.clone();
         tracing_subscriber::fmt()
-            .with_env_filter("info,gatecert_controller=debug")
+            .with_env_filter("warn,gatecert_controller=debug")
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .init();
@@ -130,9 +133,20 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         name: &str,
         is_done: impl Fn(&Certificate) -> bool,
     ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
+        self.until_for(namespace, name, PATIENCE, is_done).await
+    }
+
+    /// The same, with more or less patience.
+    pub(crate) async fn until_for(
+        &self,
+        namespace: &str,
+        name: &str,
+        patience: Duration,
+        is_done: impl Fn(&Certificate) -> bool,
+    ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
         let certificates = self.certificates(namespace);
         let mut last = None;
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let waited = tokio::time::timeout(patience, async {
             loop {
                 if let Some(certificate) = certificates.get_opt(name).await? {
                     if is_done(&certificate) {
@@ -214,6 +228,48 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         });
         waited.await.map_err(|_| format!("no certificate that verifies is served for {host}").into())
     }
+
+    /// Waits until a Secret is there that is not the one with this uid.
+    pub(crate) async fn secret_anew(&self, namespace: &str, name: &str, before: Option<String>) -> Outcome {
+        let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), namespace);
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if secrets.get_opt(name).await?.is_some_and(|secret| secret.uid() != before) {
+                    return Ok(());
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        waited.await.map_err(|_| format!("there is no new Secret {namespace}/{name}"))?
+    }
+
+    /// Waits until no challenge route and no pending key is left of a Certificate.
+    pub(crate) async fn nothing_left_of(&self, uid: &str) -> Outcome {
+        let parameters = ListParams::default().labels(&format!("gatecert.dev/certificate-uid={uid}"));
+        let routes: Api<VirtualService> = Api::all(self.cluster.client.clone());
+        let secrets: Api<Secret> = Api::all(self.cluster.client.clone());
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let (routes, secrets) = (routes.list(&parameters).await?, secrets.list(&parameters).await?);
+                if routes.items.is_empty() && secrets.items.is_empty() {
+                    return Ok(());
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        waited.await.map_err(|_| format!("something is left of Certificate {uid}"))?
+    }
+
+    /// Waits until another certificate than before is served for a host.
+    pub(crate) async fn served_anew(&self, host: &str, before: &[u8]) -> Outcome {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while self.served(host).await? == before {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            Ok(())
+        });
+        waited.await.map_err(|_| format!("the certificate of {host} stays as it was"))?
+    }
 }
 
 pub(crate) fn condition<'a>(certificate: &'a Certificate, type_: &str) -> Option<&'a Condition> {
@@ -221,7 +277,12 @@ pub(crate) fn condition<'a>(certificate: &'a Certificate, type_: &str) -> Option
 }
 
 fn plain() -> reqwest::Client {
-    https_client("", &[]).unwrap()
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap()
 }
 
 fn options() -> Options {

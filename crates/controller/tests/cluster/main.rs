@@ -1,8 +1,13 @@
 //! The controller on a real API server, istiod, Envoy and Pebble. One cluster for all tests, each in a namespace and
 //! under names of its own.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test with a harness of its own")]
+
+mod change;
 mod gateway;
 mod harness;
+mod manifest;
+mod proxy;
 
 use harness::World;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -45,5 +50,23 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
             }),*]
         };
     }
-    trials![gateway::a_certificate_is_issued_and_served]
+    trials![
+        gateway::an_annotated_gateway_serves_and_takes_another_name,
+        gateway::a_wildcard_route_keeps_its_other_paths,
+        gateway::a_wildcard_server_that_redirects,
+        gateway::an_exact_host_that_redirects,
+        gateway::routes_of_the_user_for_the_same_host,
+        gateway::several_gateways_for_one_host,
+        gateway::hosts_are_for_namespaces,
+        gateway::a_host_that_nobody_serves,
+        gateway::a_policy_that_denies_everything,
+        change::names_come_and_go,
+        change::another_key_and_another_profile_word,
+        change::a_secret_of_another_name,
+        change::a_secret_that_is_deleted,
+        change::two_that_want_one_secret,
+        change::a_renewal_that_is_asked_for,
+        change::a_secret_of_somebody_else,
+        change::a_certificate_that_goes_in_mid_order,
+    ]
 }

@@ -1,0 +1,196 @@
+//! Changes of a Certificate while it is served.
+
+use crate::Outcome;
+use crate::harness::{Load, World, condition};
+use crate::manifest::{certificate, certificate_with, gateway, http, https, route};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::{Resource as _, ResourceExt as _};
+use serde_json::json;
+use std::time::Duration;
+
+fn secrets(world: &World, namespace: &str) -> Api<Secret> {
+    Api::namespaced(world.cluster.client.clone(), namespace)
+}
+
+/// A Gateway with an application behind it, and a Certificate for its first host that is served.
+async fn serving(world: &World, name: &str, hosts: &[&str]) -> Outcome {
+    world
+        .apply(
+            &[
+                gateway("istio-system", name, &[http(name, hosts, ""), https(name, hosts, name)]),
+                route("app", name, &format!("istio-system/{name}"), hosts),
+                certificate("istio-system", name, &hosts[..1]),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.ready("istio-system", name).await?;
+    world.served(hosts[0]).await?;
+    world.answers(hosts[0], "/", 200).await
+}
+
+pub(crate) async fn names_come_and_go(world: &World) -> Outcome {
+    let hosts = ["www.names.test", "api.names.test"];
+    serving(world, "names", &hosts).await?;
+    let load = Load::start(world, &[("https", hosts[0], "/x", 200), ("http", hosts[0], "/x", 200)]);
+    let first = world.served(hosts[0]).await?;
+    world.apply(&certificate("istio-system", "names", &hosts)).await?;
+    world.served_anew(hosts[0], &first).await?;
+    world.served(hosts[1]).await?;
+    let second = world.served(hosts[0]).await?;
+    world.apply(&certificate("istio-system", "names", &hosts[..1])).await?;
+    world.served_anew(hosts[0], &second).await?;
+    let certificate = world.ready("istio-system", "names").await?;
+    assert_eq!(certificate.status.and_then(|status| status.revision), Some(3));
+    load.end().await
+}
+
+pub(crate) async fn another_key_and_another_profile_word(world: &World) -> Outcome {
+    let host = "www.key.test";
+    serving(world, "key", &[host]).await?;
+    let load = Load::start(world, &[("https", host, "/x", 200)]);
+    let before = world.served(host).await?;
+    let more = ", privateKey: {algorithm: ECDSA, size: 384}";
+    world.apply(&certificate_with("istio-system", "key", &[host], more)).await?;
+    world.served_anew(host, &before).await?;
+    let after = world.served(host).await?;
+    // What is said by default and what is written out are the same: nothing is issued.
+    let more = ", privateKey: {algorithm: ECDSA, size: 384, rotationPolicy: Always}";
+    world.apply(&certificate_with("istio-system", "key", &[host], more)).await?;
+    let certificate = world.ready("istio-system", "key").await?;
+    assert_eq!(certificate.status.and_then(|status| status.revision), Some(2));
+    assert_eq!(world.served(host).await?, after);
+    load.end().await
+}
+
+pub(crate) async fn a_secret_of_another_name(world: &World) -> Outcome {
+    serving(world, "renamed", &["www.renamed.test"]).await?;
+    let other = certificate("istio-system", "renamed", &["www.renamed.test"])
+        .replace("secretName: renamed", "secretName: renamed-2");
+    world.apply(&other).await?;
+    world.ready("istio-system", "renamed").await?;
+    // The old one stays for whoever reads it still.
+    assert!(secrets(world, "istio-system").get_opt("renamed").await?.is_some());
+    assert!(secrets(world, "istio-system").get_opt("renamed-2").await?.is_some());
+    Ok(())
+}
+
+pub(crate) async fn a_secret_that_is_deleted(world: &World) -> Outcome {
+    serving(world, "deleted", &["www.deleted.test"]).await?;
+    let before = world.served("www.deleted.test").await?;
+    for _ in 0..4 {
+        world.ready("istio-system", "deleted").await?;
+        let secret = secrets(world, "istio-system").get("deleted").await?;
+        secrets(world, "istio-system").delete("deleted", &DeleteParams::default()).await?;
+        world.secret_anew("istio-system", "deleted", secret.uid()).await?;
+    }
+    world.served_anew("www.deleted.test", &before).await?;
+    // Five certificates of the same names in a week are Let's Encrypt's limit.
+    secrets(world, "istio-system").delete("deleted", &DeleteParams::default()).await?;
+    let message = world.refused("istio-system", "deleted", "DuplicateLimit").await?;
+    assert!(message.contains("limit"), "{message}");
+    Ok(())
+}
+
+pub(crate) async fn two_that_want_one_secret(world: &World) -> Outcome {
+    serving(world, "wanted", &["www.wanted.test"]).await?;
+    // The API server counts ages in seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let rival =
+        certificate("istio-system", "wanted", &["www.wanted.test"]).replace("name: wanted,", "name: rival,");
+    world.apply(&rival).await?;
+    let message = world.refused("istio-system", "rival", "SecretConflict").await?;
+    assert!(message.contains("istio-system/wanted"), "{message}");
+    world.certificates("istio-system").delete("wanted", &DeleteParams::default()).await?;
+    let heir = world.ready("istio-system", "rival").await?;
+    // What is there already fits, and is taken over as it is.
+    assert_eq!(heir.status.and_then(|status| status.revision), None);
+    Ok(())
+}
+
+pub(crate) async fn a_renewal_that_is_asked_for(world: &World) -> Outcome {
+    serving(world, "asked", &["www.asked.test"]).await?;
+    let load = Load::start(world, &[("https", "www.asked.test", "/x", 200)]);
+    let before = world.served("www.asked.test").await?;
+    let patch = json!({"metadata": {"annotations": {"gatecert.dev/renew": "now"}}});
+    let certificates = world.certificates("istio-system");
+    certificates.patch("asked", &PatchParams::default(), &Patch::Merge(patch)).await?;
+    world.served_anew("www.asked.test", &before).await?;
+    let certificate = world
+        .until("istio-system", "asked", |certificate| {
+            !certificate.annotations().contains_key("gatecert.dev/renew")
+        })
+        .await?;
+    assert_eq!(certificate.status.and_then(|status| status.revision), Some(2));
+    load.end().await
+}
+
+pub(crate) async fn a_secret_of_somebody_else(world: &World) -> Outcome {
+    let foreign = "---
+apiVersion: v1
+kind: Secret
+metadata: {name: foreign, namespace: istio-system}
+type: kubernetes.io/tls
+data: {tls.crt: YQ==, tls.key: YQ==}
+";
+    world.apply(foreign).await?;
+    world
+        .apply(
+            &[
+                gateway("istio-system", "foreign", &[http("foreign", &["www.foreign.test"], "")]),
+                certificate("istio-system", "foreign", &["www.foreign.test"]),
+            ]
+            .concat(),
+        )
+        .await?;
+    let message = world.refused("istio-system", "foreign", "SecretNotOwned").await?;
+    assert!(message.contains("kubectl annotate secret"), "{message}");
+    world
+        .apply(
+            &foreign.replace("name: foreign,", "annotations: {gatecert.dev/adopt: 'true'}, name: foreign,"),
+        )
+        .await?;
+    // It is no Secret of gatecert's, so nobody tells of its change.
+    let touch = json!({"metadata": {"annotations": {"example.test/touched": "yes"}}});
+    world
+        .certificates("istio-system")
+        .patch("foreign", &PatchParams::default(), &Patch::Merge(touch))
+        .await?;
+    world.ready("istio-system", "foreign").await?;
+    Ok(())
+}
+
+pub(crate) async fn a_certificate_that_goes_in_mid_order(world: &World) -> Outcome {
+    // Nothing answers on this gateway, so that the order waits for its route.
+    let blocked = "10.99.0.9";
+    world
+        .apply(&format!(
+            "---
+apiVersion: v1
+kind: Service
+metadata: {{name: silent, namespace: app}}
+spec: {{selector: {{istio: silent}}, ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: silent-1, namespace: app, labels: {{kubernetes.io/service-name: silent}}}}
+addressType: IPv4
+ports: [{{name: http, port: 80, protocol: TCP}}]
+endpoints: [{{addresses: [\"{blocked}\"], conditions: {{ready: true}}}}]
+{}{}",
+            gateway("app", "silent", &[http("silent", &["www.silent.test"], "")])
+                .replace("ingressgateway", "silent"),
+            certificate("app", "silent", &["www.silent.test"]),
+        ))
+        .await?;
+    let found = world
+        .until("app", "silent", |certificate| {
+            certificate.status.as_ref().is_some_and(|status| status.issuance.is_some())
+        })
+        .await?;
+    assert!(condition(&found, "Issuing").is_some_and(|issuing| issuing.status == "True"));
+    let owner = found.meta().uid.clone().unwrap_or_default();
+    world.certificates("app").delete("silent", &DeleteParams::default()).await?;
+    world.nothing_left_of(&owner).await
+}
