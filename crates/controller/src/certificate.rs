@@ -151,7 +151,9 @@ async fn look(
     if let Some(known) = &present {
         ask_for_window(wish, controller, known, status).await;
     }
-    let outcome = match planned(certificate, wish, controller, present.as_deref(), status) {
+    let plan = planned(certificate, wish, controller, present.as_deref(), status);
+    tracing::debug!(certificate = %ObjectRef::from_obj(certificate), ?plan, "planned");
+    let outcome = match plan {
         Plan::UpToDate { look_again_at } => {
             set_failures(status, None, controller.now());
             status.last_error = None;
@@ -170,6 +172,15 @@ async fn look(
                 reason: kind,
                 message: format!("{reason}; {message}; next attempt at {until}"),
             }
+        }
+        Plan::Issue { reason, resume: None }
+            if let Some(until) = duplicate_limit(&reason, status, controller.now()) =>
+        {
+            let message = format!(
+                "{reason}, but {DUPLICATES} certificates for these names were issued within a week, which is the CA's \
+                 limit; next attempt at {until}"
+            );
+            Outcome::Waiting { until, reason: "DuplicateLimit".to_owned(), message }
         }
         Plan::Issue { reason, .. } => {
             issue(certificate, wish, controller, present.as_ref(), status, &reason).await

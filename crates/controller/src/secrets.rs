@@ -9,22 +9,33 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::runtime::watcher::Event;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 /// The key of the value that keeps an order in a pending-key Secret.
 pub(crate) const JOURNAL: &str = "journal.json";
 
 /// Gatecert's own Secrets, by name.
+///
+/// What this process has written or deleted is known at once. Events of the watch that are older than that change
+/// nothing: else a Secret that was just written would seem to be what it was before.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets {
-    known: RwLock<HashMap<ObjectName, Arc<KnownSecret>>>,
+pub(crate) struct Secrets(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    secrets: HashMap<ObjectName, Arc<KnownSecret>>,
+    /// The uids of those that were deleted by this process, until the watch says so too.
+    deleted: HashSet<String>,
     /// Those seen since the last complete list began.
-    listed: RwLock<Option<HashSet<ObjectName>>>,
+    listed: Option<HashSet<ObjectName>>,
 }
 
 /// What one Secret is.
 #[derive(Debug)]
 pub(crate) struct KnownSecret {
+    uid: String,
+    /// The resource version, which grows (Kubernetes API conventions, since 1.35).
+    version: u64,
     /// Whose it is.
     pub(crate) ownership: Ownership,
     /// What is in it.
@@ -55,57 +66,82 @@ pub(crate) enum Content {
 impl Secrets {
     /// What is known of a Secret, if it is one of gatecert's.
     pub(crate) fn get(&self, name: &ObjectName) -> Option<Arc<KnownSecret>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).secrets.get(name).cloned()
     }
 
-    /// Takes in a Secret that was read or written just now, ahead of the watch.
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(ObjectName, Arc<KnownSecret>)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.secrets.iter().map(|(name, secret)| (name.clone(), Arc::clone(secret))).collect()
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a Secret that was written just now, ahead of the watch.
     pub(crate) fn insert(&self, secret: &Secret) -> Arc<KnownSecret> {
         let known = Arc::new(KnownSecret::of(secret));
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name_of(secret), Arc::clone(&known));
+        self.write().secrets.insert(name_of(secret), Arc::clone(&known));
         known
     }
 
     /// Forgets a Secret that was deleted just now, ahead of the watch.
     pub(crate) fn remove(&self, name: &ObjectName) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-    }
-
-    /// All of them.
-    pub(crate) fn all(&self) -> Vec<(ObjectName, Arc<KnownSecret>)> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|(name, secret)| (name.clone(), Arc::clone(secret))).collect()
+        let mut known = self.write();
+        if let Some(secret) = known.secrets.remove(name) {
+            known.deleted.insert(secret.uid.clone());
+        }
     }
 
     /// Takes in an event of the watch, and gives the Secret that changed.
     pub(crate) fn observe(&self, event: &Event<Secret>) -> Option<ObjectName> {
         match event {
             Event::Init => {
-                *self.listed.write().unwrap_or_else(PoisonError::into_inner) = Some(HashSet::new());
+                self.write().listed = Some(HashSet::new());
                 None
             }
             Event::Apply(secret) | Event::InitApply(secret) => {
-                let name = name_of(secret);
-                if let Some(listed) = self.listed.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
-                    listed.insert(name.clone());
-                }
-                self.insert(secret);
-                Some(name)
+                // Before the lock is taken: reading a certificate takes a while.
+                let (name, secret) = (name_of(secret), KnownSecret::of(secret));
+                self.write().apply(name, secret)
             }
-            Event::Delete(secret) => {
-                let name = name_of(secret);
-                self.remove(&name);
-                Some(name)
-            }
+            Event::Delete(secret) => self.write().delete(name_of(secret), &secret.uid().unwrap_or_default()),
             Event::InitDone => {
-                if let Some(listed) = self.listed.write().unwrap_or_else(PoisonError::into_inner).take() {
-                    let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                    known.retain(|name, _| listed.contains(name));
-                }
+                self.write().keep_listed();
                 None
             }
+        }
+    }
+}
+
+impl Known {
+    fn apply(&mut self, name: ObjectName, secret: KnownSecret) -> Option<ObjectName> {
+        if let Some(listed) = &mut self.listed {
+            listed.insert(name.clone());
+        }
+        let is_older = |known: &Arc<KnownSecret>| known.version > secret.version;
+        if self.deleted.contains(&secret.uid) || self.secrets.get(&name).is_some_and(is_older) {
+            return None;
+        }
+        self.secrets.insert(name.clone(), Arc::new(secret));
+        Some(name)
+    }
+
+    fn delete(&mut self, name: ObjectName, uid: &str) -> Option<ObjectName> {
+        self.deleted.remove(uid);
+        // Another one of that name may have been written meanwhile.
+        if self.secrets.get(&name).is_some_and(|known| known.uid == uid) {
+            self.secrets.remove(&name);
+            return Some(name);
+        }
+        None
+    }
+
+    fn keep_listed(&mut self) {
+        if let Some(listed) = self.listed.take() {
+            self.secrets.retain(|name, _| listed.contains(name));
+            self.deleted.clear();
         }
     }
 }
@@ -118,6 +154,8 @@ impl KnownSecret {
     /// What a Secret is. Its contents are not kept.
     pub(crate) fn of(secret: &Secret) -> Self {
         Self {
+            uid: secret.uid().unwrap_or_default(),
+            version: secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default(),
             ownership: ownership_of(secret),
             content: content(secret),
             part: secret.labels().get(annotation::PART).cloned(),
@@ -165,4 +203,54 @@ fn origin(secret: &Secret) -> Option<Origin> {
         profile: annotations.get(annotation::ACME_PROFILE).filter(|profile| !profile.is_empty()).cloned(),
         issued_at: annotations.get(annotation::ISSUED_AT)?.parse().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    fn secret(uid: &str, version: &str) -> Secret {
+        Secret {
+            metadata: ObjectMeta {
+                namespace: Some("a".into()),
+                name: Some("s".into()),
+                uid: Some(uid.into()),
+                resource_version: Some(version.into()),
+                ..ObjectMeta::default()
+            },
+            ..Secret::default()
+        }
+    }
+
+    fn version(secrets: &Secrets) -> Option<u64> {
+        secrets.get(&ObjectName::new("a", "s")).map(|known| known.version)
+    }
+
+    #[test]
+    fn late_events_change_nothing() {
+        let secrets = Secrets::default();
+        secrets.insert(&secret("1", "10"));
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "9"))), None);
+        assert_eq!(version(&secrets), Some(10));
+        secrets.remove(&ObjectName::new("a", "s"));
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))), None);
+        assert_eq!(version(&secrets), None);
+        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), None);
+        // The next one of that name is another.
+        secrets.insert(&secret("2", "12"));
+        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), None);
+        assert_eq!(version(&secrets), Some(12));
+        assert!(secrets.observe(&Event::Delete(secret("2", "13"))).is_some());
+        assert_eq!(version(&secrets), None);
+    }
+
+    #[test]
+    fn what_a_list_has_not_is_gone() {
+        let secrets = Secrets::default();
+        secrets.insert(&secret("1", "10"));
+        secrets.observe(&Event::Init);
+        secrets.observe(&Event::InitDone);
+        assert_eq!(version(&secrets), None);
+    }
 }

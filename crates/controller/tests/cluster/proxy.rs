@@ -5,7 +5,7 @@ use crate::harness::World;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// A running proxy for ports 80 and 443. Dropping it ends it.
@@ -23,7 +23,12 @@ impl PortProxy {
         let to = world.cluster.gateway_address();
         let mut tasks = JoinSet::new();
         for port in [80, 443] {
-            let listener = TcpListener::bind((address, port)).await?;
+            let socket = TcpSocket::new_v4()?;
+            // Envoy listens on every address, in a way that lets others have one of their own.
+            socket.set_reuseaddr(true)?;
+            socket.set_reuseport(true)?;
+            socket.bind((address, port).into())?;
+            let listener = socket.listen(128)?;
             tasks.spawn(async move {
                 while let Ok((connection, _)) = listener.accept().await {
                     tokio::spawn(forward(connection, to, port));
