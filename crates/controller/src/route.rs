@@ -50,6 +50,8 @@ pub struct Placement {
 pub struct VirtualServicePlace {
     /// The Gateways.
     pub gateways: BTreeSet<ObjectName>,
+    /// The namespaces of the Envoys behind them, which have to see it.
+    pub export_to: BTreeSet<String>,
     /// The hosts as the routes that serve them now have them.
     pub patterns: BTreeSet<String>,
     /// The Certificate's names that are proved there.
@@ -63,6 +65,8 @@ pub struct VirtualServicePlace {
 pub struct BypassPlace {
     /// The namespace of the redirecting Gateway.
     pub namespace: String,
+    /// The namespaces of the Envoys behind it.
+    pub export_to: BTreeSet<String>,
     /// Its selector.
     pub selector: BTreeMap<String, String>,
     /// The redirecting server's port.

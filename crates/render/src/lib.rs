@@ -10,6 +10,7 @@
 //!     owner: &owner,
 //!     name: "www-acme".into(),
 //!     gateways: &[ObjectName::new("istio-system", "public")].into(),
+//!     export_to: &["istio-system".to_owned()].into(),
 //!     hosts: &["*.example.com".to_owned()].into(),
 //!     challenges: &[Challenge {
 //!         host: "www.example.com".into(),

@@ -18,6 +18,8 @@ pub struct VirtualServiceRoute<'a> {
     pub name: String,
     /// The Gateways.
     pub gateways: &'a BTreeSet<ObjectName>,
+    /// The namespaces of the Envoys behind them.
+    pub export_to: &'a BTreeSet<String>,
     /// The hosts, as the routes that serve them now have them: Envoy takes the most specific host and never falls back,
     /// so a new host would hide every other path of a wildcard's route.
     pub hosts: &'a BTreeSet<String>,
@@ -29,14 +31,13 @@ pub struct VirtualServiceRoute<'a> {
 
 /// A VirtualService that answers exactly the paths of challenges.
 ///
-/// It is exported to the namespaces of the Gateways alone: Istio puts the routes of such a one before those of a
+/// It is exported to the namespaces of the Envoys alone: Istio puts the routes of such a one before those of a
 /// VirtualService that all namespaces see, whatever their age.
 pub fn virtual_service(route: &VirtualServiceRoute<'_>) -> VirtualService {
     with_routes(route, route.challenges.iter().map(|challenge| answering(challenge, route.answer)).collect())
 }
 
 fn with_routes(route: &VirtualServiceRoute<'_>, http: Vec<HttpRoute>) -> VirtualService {
-    let export_to: BTreeSet<_> = route.gateways.iter().map(|gateway| gateway.namespace.clone()).collect();
     let name = ObjectName::new(&route.owner.namespace, &route.name);
     VirtualService {
         metadata: route.owner.metadata(&name, annotation::PART_CHALLENGE),
@@ -44,7 +45,7 @@ fn with_routes(route: &VirtualServiceRoute<'_>, http: Vec<HttpRoute>) -> Virtual
             hosts: route.hosts.iter().cloned().collect(),
             gateways: route.gateways.iter().map(ToString::to_string).collect(),
             http,
-            export_to: export_to.into_iter().collect(),
+            export_to: route.export_to.iter().cloned().collect(),
         },
     }
 }
@@ -74,6 +75,8 @@ pub struct RedirectBypass<'a> {
     pub name: String,
     /// The namespace of the redirecting Gateway, which the new one stands beside.
     pub namespace: String,
+    /// The namespaces of the Envoys behind it.
+    pub export_to: &'a BTreeSet<String>,
     /// The redirecting Gateway's selector.
     pub selector: &'a BTreeMap<String, String>,
     /// The redirecting server's port.
@@ -105,6 +108,7 @@ pub fn redirect_bypass(bypass: &RedirectBypass<'_>) -> (Gateway, VirtualService)
         owner: bypass.owner,
         name: bypass.name.clone(),
         gateways: &[name].into(),
+        export_to: bypass.export_to,
         hosts: &[bypass.host.to_owned()].into(),
         challenges: bypass.challenges,
         answer: bypass.answer,

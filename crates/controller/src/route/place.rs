@@ -36,6 +36,7 @@ pub fn place(q: &Question<'_>, c: &Cluster) -> Result<Placement, Vec<Refusal>> {
             .map(|a| SocketAddr::new(a.parse().unwrap(), 80))
             .collect();
         p.virtual_services.push(VirtualServicePlace {
+            export_to: ["istio-system".to_owned()].into(),
             gateways,
             patterns: [host.clone()].into(),
             hosts: [host.clone()].into(),

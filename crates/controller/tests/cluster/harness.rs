@@ -91,10 +91,15 @@ impl World {
         eprintln!("{}", String::from_utf8_lossy(&self.log.0.lock().unwrap()));
     }
 
+    /// Pebble's own root, as an issuer has it.
+    pub(crate) fn bundle(&self) -> String {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(self.cluster.pebble.ca_pem())
+    }
+
     /// A ClusterIssuer for Pebble.
     pub(crate) fn issuer(&self, name: &str) -> String {
-        use base64::Engine as _;
-        let bundle = base64::engine::general_purpose::STANDARD.encode(self.cluster.pebble.ca_pem());
+        let bundle = self.bundle();
         format!(
             "apiVersion: gatecert.dev/v1
 kind: ClusterIssuer
@@ -274,6 +279,16 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
 
 pub(crate) fn condition<'a>(certificate: &'a Certificate, type_: &str) -> Option<&'a Condition> {
     certificate.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// An error with the causes behind it.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let (mut text, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 fn plain() -> reqwest::Client {

@@ -8,6 +8,7 @@ mod gateway;
 mod harness;
 mod manifest;
 mod proxy;
+mod refusal;
 
 use harness::World;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -45,7 +46,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
                 let world = world.clone();
                 Trial::test(concat!(stringify!($module), "::", stringify!($test)), move || {
                     let Some((runtime, world)) = world else { return Ok(()) };
-                    runtime.block_on($module::$test(&world)).map_err(|error| Failed::from(error.to_string()))
+                    runtime.block_on($module::$test(&world)).map_err(|error| Failed::from(harness::chain(&*error)))
                 })
             }),*]
         };
@@ -68,5 +69,11 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_renewal_that_is_asked_for,
         change::a_secret_of_somebody_else,
         change::a_certificate_that_goes_in_mid_order,
+        refusal::issuers,
+        refusal::certificates,
+        refusal::a_secret_of_the_wrong_type,
+        refusal::a_secret_in_another_namespace,
+        refusal::annotations_that_can_not_be_read,
+        refusal::a_name_that_the_ca_refuses,
     ]
 }

@@ -34,7 +34,7 @@ pub struct Cluster {
     pub server: ApiServer,
     /// A client of the administrator.
     pub client: Client,
-    /// The CA, for which every name is at the gateway.
+    /// The CA, for which every name is at the gateway. It refuses `blocked.test` and the names below it.
     pub pebble: Pebble,
 }
 
@@ -50,7 +50,12 @@ impl Cluster {
         let options = GatewayOptions::default();
         network.add_address(options.address)?;
         let pebble = async {
-            let pebble = Pebble::builder().http_port(80).tls_port(443).start().await?;
+            let pebble = Pebble::builder()
+                .http_port(80)
+                .tls_port(443)
+                .domain_blocklist(&["blocked.test"])
+                .start()
+                .await?;
             pebble.challtestsrv().set_default_ipv4(&options.address.to_string()).await?;
             Ok::<_, StartError>(pebble)
         };
