@@ -6,7 +6,8 @@ use std::process::Command;
 
 /// Runs `cargo` with these arguments in the workspace; its output goes to the terminal.
 pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
-    println!("$ cargo {}", arguments.join(" "));
+    // What a task prints to standard output is its result.
+    eprintln!("$ cargo {}", arguments.join(" "));
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(arguments).envs(variables.iter().copied()).current_dir(workspace());
     if has_openssl() {

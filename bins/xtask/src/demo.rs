@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn stopped() -> Result<()> {
-    println!("stopped");
+    eprintln!("stopped");
     Ok(())
 }
 
@@ -90,14 +90,14 @@ async fn plain_envoy(program: &Path, once: bool) -> Result<()> {
             address.port(),
             address.port()
         );
-        println!("Ctrl-C ends it");
+        eprintln!("Ctrl-C ends it");
         std::future::pending::<()>().await;
     }
     Ok(())
 }
 
 fn step(what: &str) {
-    println!("\n== {what}");
+    eprintln!("\n== {what}");
 }
 
 async fn issue(program: &Path, pebble: &Pebble, ca_file: &Path, out: &Path, more: &[&str]) -> Result<()> {

@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<()> {
     codegen::run(&codegen::Arguments::check())?;
     let deny = tools::ensure(Tool::CargoDeny)?;
     let arguments = ["--all-features", "check", "licenses", "bans", "sources"];
-    println!("$ cargo-deny {}", arguments.join(" "));
+    eprintln!("$ cargo-deny {}", arguments.join(" "));
     let status = Command::new(deny).args(arguments).current_dir(workspace()).status()?;
     ensure!(status.success(), "cargo-deny failed");
     Ok(())

@@ -11,7 +11,7 @@ use gatecert_issue::{
     Bundle, CertificateFacts, CertificateKey, Entry, Failures, Journal as _, Observed, Origin, Plan, Stored,
     StoredWindow, facts, obtain, plan, renewal,
 };
-use gatecert_publish::{Certificate, Record, RenewalWindow, StoreReader};
+use gatecert_publish::{Certificate, Record, RenewalWindow, StoreReader, UnansweredQuestion};
 use jiff::Timestamp;
 
 /// What is published under a name now.
@@ -161,14 +161,15 @@ fn record(order: &Order, bundle: &Bundle, account_url: &url::Url, now: Timestamp
         issuer: bundle.facts.issuer.clone(),
         serial: bundle.facts.serial.clone(),
         ari: None,
+        unanswered: None,
         revoked_at: None,
         renewal: order.renewal_options(),
         failures: gatecert_publish::Failures::default(),
     }
 }
 
-/// Asks the CA when the certificate should be renewed, and notes the answer in the record. Whether there is a new one;
-/// a CA that does not answer is no failure of anything.
+/// Asks the CA when the certificate should be renewed, and notes the answer in the record, or that there was none.
+/// Whether it was asked; a CA that does not answer is no failure of anything.
 pub(crate) async fn ask(client: &Client, record: &mut Record, now: Timestamp) -> bool {
     let Some(id) = record.certificate_id.as_ref().and_then(|id| id.parse::<CertificateId>().ok()) else {
         return false;
@@ -184,16 +185,28 @@ pub(crate) async fn ask(client: &Client, record: &mut Record, now: Timestamp) ->
             (known.failed(error.retry(), now), None)
         }
     };
-    let (Some(window), Some(selected)) = (answer.window, answer.renew_at) else { return false };
-    record.ari = Some(RenewalWindow {
-        certificate_id: id.to_string(),
-        start: window.start,
-        end: window.end,
-        selected,
-        fetched_at: now,
-        ask_again_at: Some(answer.ask_at),
-        explanation_url,
-    });
+    (record.ari, record.unanswered) = match answer.window.zip(answer.renew_at) {
+        Some((window, selected)) => {
+            let known = RenewalWindow {
+                certificate_id: id.to_string(),
+                start: window.start,
+                end: window.end,
+                selected,
+                fetched_at: now,
+                ask_again_at: Some(answer.ask_at),
+                explanation_url,
+            };
+            (Some(known), None)
+        }
+        None => {
+            let unanswered = UnansweredQuestion {
+                certificate_id: id.to_string(),
+                asked_at: now,
+                ask_again_at: answer.ask_at,
+            };
+            (None, Some(unanswered))
+        }
+    };
     true
 }
 
@@ -204,13 +217,19 @@ pub(crate) fn is_to_be_asked(present: &Present, now: Timestamp) -> bool {
 }
 
 fn stored_window(record: &Record) -> Option<StoredWindow> {
-    let ari = record.ari.as_ref()?;
+    let Some(ari) = &record.ari else { return unanswered(record) };
     Some(StoredWindow {
         certificate_id: ari.certificate_id.parse().ok()?,
         window: Some(gatecert_acme::RenewalWindow { start: ari.start, end: ari.end }),
         renew_at: Some(ari.selected),
         ask_at: ari.ask_again_at.unwrap_or(ari.fetched_at),
     })
+}
+
+fn unanswered(record: &Record) -> Option<StoredWindow> {
+    let question = record.unanswered.as_ref()?;
+    let certificate_id = question.certificate_id.parse().ok()?;
+    Some(StoredWindow { certificate_id, window: None, renew_at: None, ask_at: question.ask_again_at })
 }
 
 /// From 0 to below 1.

@@ -63,7 +63,8 @@ impl Output {
         self.explain(&format!("error: {name}: "), failure);
     }
 
-    fn explain(&self, prefix: &str, failure: &Failure) {
+    /// What failed and what to do next, to standard error.
+    pub(crate) fn explain(&self, prefix: &str, failure: &Failure) {
         let mut err = anstream::stderr();
         let _ = writeln!(err, "{prefix}{}", clean(&failure.message));
         for line in failure.hint.iter().flat_map(|hint| hint.lines()) {

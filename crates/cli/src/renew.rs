@@ -23,31 +23,49 @@ struct Outcome {
 }
 
 pub(crate) async fn run(arguments: &Renew, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
-    let outcomes = if arguments.dry_run {
+    let mut outcomes = Vec::new();
+    if arguments.dry_run {
         let store = FileStore::open_read_only(&arguments.out.out)?;
         let names = crate::show::chosen(&store, &arguments.names)?;
-        names.into_iter().map(|name| foresee(&store, name, &*clock)).collect()
+        outcomes.extend(names.into_iter().map(|name| foresee(&store, name, &*clock)));
     } else {
         // Reading first: a mistyped directory is not made.
         FileStore::open_read_only(&arguments.out.out)?;
         let store = FileStore::open(&arguments.out.out)?;
         let names = crate::show::chosen(&store, &arguments.names)?;
         let mut session = Session::new(store, output, clock);
-        stop::or_stopped(all(&mut session, names), Some(GOES_ON)).await?
-    };
+        let ended = stop::or_stopped(all(&mut session, names, &mut outcomes), Some(GOES_ON)).await;
+        if let Err(stopped) = ended {
+            report_until(output, &outcomes, &stopped);
+            return Ok(stopped.exit);
+        }
+    }
     report(output, &outcomes);
     Ok(exit(&outcomes))
 }
 
 fn report(output: &Output, outcomes: &[Outcome]) {
-    let values: Vec<Value> = outcomes
-        .iter()
-        .map(|outcome| json!({"name": outcome.name, "status": outcome.status, "detail": outcome.text}))
-        .collect();
-    output.result(&json!({ "certificates": values }), || match outcomes {
+    output.result(&json!({"certificates": values(outcomes)}), || match outcomes {
         [] => "there are no certificates yet (`gatecert issue` gets one)\n".into(),
-        outcomes => outcomes.iter().map(|outcome| format!("{}: {}\n", outcome.name, outcome.text)).collect(),
+        outcomes => lines(outcomes),
     });
+}
+
+/// What was done before the run was stopped, in one document with why it was.
+fn report_until(output: &Output, outcomes: &[Outcome], stopped: &Failure) {
+    let value = json!({"certificates": values(outcomes), "error": stopped});
+    output.result(&value, || lines(outcomes));
+    output.explain("error: ", stopped);
+}
+
+fn values(outcomes: &[Outcome]) -> Vec<Value> {
+    let value =
+        |outcome: &Outcome| json!({"name": outcome.name, "status": outcome.status, "detail": outcome.text});
+    outcomes.iter().map(value).collect()
+}
+
+fn lines(outcomes: &[Outcome]) -> String {
+    outcomes.iter().map(|outcome| format!("{}: {}\n", outcome.name, outcome.text)).collect()
 }
 
 fn exit(outcomes: &[Outcome]) -> Exit {
@@ -93,26 +111,40 @@ fn order_of(store: &StoreReader, name: &CertificateName) -> Result<(Order, Recor
     Ok((Order::from_record(&record)?, record))
 }
 
-async fn all(session: &mut Session, names: Vec<CertificateName>) -> Result<Vec<Outcome>, Failure> {
-    let mut outcomes = Vec::new();
+/// Each outcome is there as soon as it is known: whoever stops the run is told of those before.
+async fn all(
+    session: &mut Session,
+    names: Vec<CertificateName>,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), Failure> {
     for name in names {
-        outcomes.push(match one(session, &name).await {
-            Ok(outcome) => outcome,
+        match one(session, &name).await {
+            Ok((outcome, renewed)) => {
+                outcomes.push(outcome);
+                if let Some((order, mut record)) = renewed {
+                    issuance::ask_first(session, &order, &mut record).await;
+                }
+            }
             Err(failure) => {
                 session.output.failure_of(name.as_str(), &failure);
-                Outcome { name, status: "failed", text: format!("failed: {}", failure.message) }
+                let text = format!("failed: {}", failure.message);
+                outcomes.push(Outcome { name, status: "failed", text });
             }
-        });
+        }
     }
-    Ok(outcomes)
+    Ok(())
 }
 
-async fn one(session: &mut Session, name: &CertificateName) -> Result<Outcome, Failure> {
+/// What became of a certificate, and the new one, if there is one.
+async fn one(
+    session: &mut Session,
+    name: &CertificateName,
+) -> Result<(Outcome, Option<(Order, Record)>), Failure> {
     let (order, mut record) = order_of(&session.store, name)?;
     let mut present = Present::look(&session.store, &order);
     if record.revoked_at.is_some() {
         let text = "revoked: `gatecert issue` replaces it".into();
-        return Ok(Outcome { name: name.clone(), status: "revoked", text });
+        return Ok((Outcome { name: name.clone(), status: "revoked", text }, None));
     }
     let now = session.clock.now();
     if issuance::is_to_be_asked(&present, now) && ask(session, &order, &mut record).await {
@@ -125,18 +157,15 @@ async fn one(session: &mut Session, name: &CertificateName) -> Result<Outcome, F
             session.output.note(&format!("{name}: {reason}"));
             let renewed = renew(session, &order, &present).await?;
             let text = format!("renewed, valid until {}", day(renewed.not_after));
-            Ok(Outcome { name: name.clone(), status: "renewed", text })
+            Ok((Outcome { name: name.clone(), status: "renewed", text }, Some((order, renewed))))
         }
-        plan => Ok(waiting(name.clone(), &plan)),
+        plan => Ok((waiting(name.clone(), &plan), None)),
     }
 }
 
 async fn renew(session: &mut Session, order: &Order, present: &Present) -> Result<Record, Failure> {
     match perform(session, order, present).await {
-        Ok(mut record) => {
-            issuance::ask_first(session, order, &mut record).await;
-            Ok(record)
-        }
+        Ok(record) => Ok(record),
         Err(failure) => {
             // What this machine refuses may be mended at any time, and has cost the CA nothing.
             if let Some(retry) = failure.retry {

@@ -65,9 +65,39 @@ pub(crate) fn of_problem(identifier: Option<&Identifier>, problem: &Problem) -> 
     })
 }
 
-/// What stops most orders for addresses.
-pub(crate) const ADDRESSES_NEED_A_PROFILE: &str =
-    "Let's Encrypt issues for IP addresses only with the profile `shortlived`";
+/// The profile with which Let's Encrypt issues for addresses, and the only one.
+const PROFILE_FOR_ADDRESSES: &str = "shortlived";
+
+/// What stops most orders for addresses that ask for no profile. Some problems have a cause of their own that no
+/// profile mends.
+pub(crate) fn of_addresses(problem: Option<&Problem>, offered: &[String]) -> Option<String> {
+    let has_own_cause = problem.is_some_and(|problem| {
+        matches!(
+            problem.kind,
+            ProblemKind::AccountDoesNotExist
+                | ProblemKind::Caa
+                | ProblemKind::RateLimited
+                | ProblemKind::UserActionRequired
+        )
+    });
+    if has_own_cause {
+        return None;
+    }
+    let is_there = offered.iter().any(|profile| profile == PROFILE_FOR_ADDRESSES);
+    Some(match offered {
+        _ if is_there => format!(
+            "ask for the profile `{PROFILE_FOR_ADDRESSES}`: it is the one with which Let's Encrypt issues for IP \
+             addresses"
+        ),
+        [] => format!(
+            "the CA may not issue for IP addresses: Let's Encrypt does with the profile `{PROFILE_FOR_ADDRESSES}`, and \
+             this CA has no profiles"
+        ),
+        offered => {
+            format!("the CA may issue for IP addresses with a profile only: it has {}", offered.join(", "))
+        }
+    })
+}
 
 #[cfg(test)]
 mod tests {

@@ -158,7 +158,7 @@ impl Issuance<'_> {
             NewOrder::new(self.request.identifiers.iter().cloned()).profile(self.request.profile.clone());
         let fail = |source: OrderError| ObtainError::Order {
             source: source.into(),
-            is_missing_profile: self.request.profile.is_none() && self.request.has_addresses(),
+            untried_profiles: self.untried_profiles(),
         };
         if let Some(replaces) = &self.request.replaces {
             match self.account.new_order(&wanted.clone().replaces(Some(replaces.clone()))).await {
@@ -168,6 +168,13 @@ impl Issuance<'_> {
             }
         }
         Ok((self.account.new_order(&wanted).await.map_err(fail)?, None))
+    }
+
+    /// The profiles that the CA has, where there are addresses, which may need one, and none was asked for.
+    fn untried_profiles(&self) -> Option<Vec<String>> {
+        let offered = &self.account.client().directory().meta.profiles;
+        (self.request.profile.is_none() && self.request.has_addresses())
+            .then(|| offered.keys().cloned().collect())
     }
 
     /// Brings the attempt to its end. An order that will come to nothing does not stay in the journal.

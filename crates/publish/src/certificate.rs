@@ -96,6 +96,7 @@ mod tests {
             issuer: "CN=Test".to_owned(),
             serial: "01".to_owned(),
             ari: None,
+            unanswered: None,
             revoked_at: None,
             renewal: RenewalOptions::new(Http01::Listen("0.0.0.0:80".to_owned())),
             failures: crate::Failures::default(),

@@ -1,13 +1,14 @@
-//! The operations on files that everything written goes through, one at a time and flushed.
+//! The operations on files that everything written goes through, one at a time, and what of it is not flushed yet.
 
 use crate::error::StoreError;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// For what others may read: certificates, records, `sds.yaml`.
 pub(crate) const PUBLIC_FILE: u32 = 0o644;
@@ -72,43 +73,80 @@ impl fmt::Display for Action {
 pub type Observer = Arc<dyn Fn(Action, &Path) -> io::Result<()> + Send + Sync>;
 
 /// The file system, seen through an [`Observer`] if there is one.
-#[derive(Clone, Default)]
+///
+/// A flush is what takes longest here, and one flush of a directory does for all that was made in it before: so
+/// that is only noted, until [`Self::flush`]. Removals wait for nobody but where their caller flushes them.
+#[derive(Default)]
 pub(crate) struct Disk {
     observer: Option<Observer>,
+    entries: Mutex<Entries>,
+}
+
+/// The entries of directories, as far as this process knows.
+#[derive(Default)]
+struct Entries {
+    /// The directories in which something was made since they were flushed.
+    unflushed: BTreeSet<PathBuf>,
+    /// The directories whose own entry is flushed, or is in one of the unflushed.
+    known: BTreeSet<PathBuf>,
+}
+
+impl Entries {
+    fn made(&mut self, path: &Path) {
+        self.unflushed.extend(path.parent().map(Path::to_owned));
+    }
+
+    /// With all that is below it: there is nothing left to flush.
+    fn gone(&mut self, path: &Path) {
+        for directories in [&mut self.unflushed, &mut self.known] {
+            directories.retain(|directory| !directory.starts_with(path));
+        }
+    }
 }
 
 impl Disk {
     pub(crate) fn observed(observer: Observer) -> Self {
-        Self { observer: Some(observer) }
+        Self { observer: Some(observer), entries: Mutex::default() }
     }
 
-    /// The directory, made if it is missing, and its entry flushed: a crash may have come between the two before.
+    /// The directory, made if it is missing.
     pub(crate) fn ensure_directory(&self, path: &Path, mode: u32) -> Result<(), StoreError> {
         if !path.is_dir() {
-            self.create_directory(path, mode)?;
+            return self.create_directory(path, mode);
         }
-        path.parent().map_or(Ok(()), |parent| self.sync_directory(parent))
+        let mut entries = self.entries();
+        // A crash may have come between the making and the flush.
+        if entries.known.insert(path.to_owned()) {
+            entries.made(path);
+        }
+        Ok(())
     }
 
     pub(crate) fn create_directory(&self, path: &Path, mode: u32) -> Result<(), StoreError> {
-        self.run(Action::CreateDirectory, path, || DirBuilder::new().mode(mode).create(path))
+        self.run(Action::CreateDirectory, path, || DirBuilder::new().mode(mode).create(path))?;
+        let mut entries = self.entries();
+        entries.known.insert(path.to_owned());
+        entries.made(path);
+        Ok(())
     }
 
-    /// A file that was not there, with its mode from the start, written and flushed.
+    /// A file that was not there, with its mode from the start, written and flushed. Its entry is not.
     pub(crate) fn create_file(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), StoreError> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(mode);
         let mut file = self.run(Action::CreateFile, path, || options.open(path))?;
+        self.entries().made(path);
         self.run(Action::WriteFile, path, || file.write_all(content))?;
         self.run(Action::SyncFile, path, || file.sync_all())
     }
 
-    /// The file with another content, by a rename: a reader sees the old one or the new one.
+    /// The file with another content, by a rename: a reader sees the old one or the new one. All is flushed.
     pub(crate) fn replace_file(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), StoreError> {
         let unfinished = unfinished(path);
         self.remove_file(&unfinished)?;
         self.create_file(&unfinished, content, mode)?;
-        self.rename(&unfinished, path)
+        self.rename(&unfinished, path)?;
+        self.flush(path)
     }
 
     /// The symlink with another target, by a rename.
@@ -116,21 +154,38 @@ impl Disk {
         let unfinished = unfinished(path);
         self.remove_file(&unfinished)?;
         self.create_symlink(&unfinished, target)?;
-        self.run(Action::Rename, path, || fs::rename(&unfinished, path))
+        self.rename(&unfinished, path)
     }
 
     pub(crate) fn create_symlink(&self, path: &Path, target: &Path) -> Result<(), StoreError> {
-        self.run(Action::CreateSymlink, path, || std::os::unix::fs::symlink(target, path))
+        self.run(Action::CreateSymlink, path, || std::os::unix::fs::symlink(target, path))?;
+        self.entries().made(path);
+        Ok(())
     }
 
-    /// Renames within one directory, or out of it, and flushes the directory that is left.
+    /// Renames within one directory, or out of it: the directory that is left is the one that counts.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
         self.run(Action::Rename, to, || fs::rename(from, to))?;
-        from.parent().map_or(Ok(()), |parent| self.sync_directory(parent))
+        let mut entries = self.entries();
+        entries.gone(from);
+        entries.made(from);
+        Ok(())
+    }
+
+    /// Flushes the directories that lead to `path`, those in which something was made. What a failure leaves is for the
+    /// next time; other certificates' directories are left alone, so that a broken one is in nobody's way.
+    pub(crate) fn flush(&self, path: &Path) -> Result<(), StoreError> {
+        let unflushed: Vec<PathBuf> = {
+            let entries = self.entries();
+            path.ancestors().filter(|above| entries.unflushed.contains(*above)).map(Path::to_owned).collect()
+        };
+        unflushed.iter().try_for_each(|directory| self.sync_directory(directory))
     }
 
     pub(crate) fn sync_directory(&self, path: &Path) -> Result<(), StoreError> {
-        self.run(Action::SyncDirectory, path, || File::open(path)?.sync_all())
+        self.run(Action::SyncDirectory, path, || File::open(path)?.sync_all())?;
+        self.entries().unflushed.remove(path);
+        Ok(())
     }
 
     /// Whether there was one.
@@ -140,7 +195,13 @@ impl Disk {
 
     /// Whether there was one. A symlink in it is removed, not followed.
     pub(crate) fn remove_directory(&self, path: &Path) -> Result<bool, StoreError> {
-        self.run(Action::RemoveDirectory, path, || existed(fs::remove_dir_all(path)))
+        let existed = self.run(Action::RemoveDirectory, path, || existed(fs::remove_dir_all(path)))?;
+        self.entries().gone(path);
+        Ok(existed)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run<T>(

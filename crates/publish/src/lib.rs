@@ -40,6 +40,7 @@
 //!     issuer: "CN=E7,O=Let's Encrypt,C=US".to_owned(),
 //!     serial: "04a3".to_owned(),
 //!     ari: None,
+//!     unanswered: None,
 //!     revoked_at: None,
 //!     renewal: RenewalOptions::new(Http01::Webroot("/var/www/html".into())),
 //!     failures: Default::default(),
@@ -84,6 +85,6 @@ pub use error::{Damage, PublishError, StoreError};
 pub use name::{CertificateName, NameError};
 pub use publication::Published;
 pub use reader::{Listed, StoreReader};
-pub use record::{Failures, Http01, Record, RenewalOptions, RenewalWindow};
+pub use record::{Failures, Http01, Record, RenewalOptions, RenewalWindow, UnansweredQuestion};
 pub use secret::Secret;
 pub use store::FileStore;

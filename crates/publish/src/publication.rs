@@ -37,6 +37,8 @@ impl FileStore {
         let _writing = self.writing();
         let entry = self.prepare_entry(name).map_err(not_published)?;
         let (old, new) = self.write_version(&entry, certificate).map_err(not_published)?;
+        // All that the switch leads to, and the way there: from here on only it can be lost.
+        self.disk().flush(&entry.version(new)).map_err(not_published)?;
         self.switch(&entry, new).map_err(not_published)?;
         match self.after_switch(&entry, old, new) {
             Ok(()) => Ok(Published { version: new.number(), files: entry.files() }),
@@ -54,6 +56,7 @@ impl FileStore {
         self.prepare_entry(name).map(drop)
     }
 
+    /// Flushed by whatever comes next: before it, there is nothing to lose.
     fn prepare_entry(&self, name: &CertificateName) -> Result<Entry, StoreError> {
         let entry = self.ensure_entry(name)?;
         self.disk().ensure_directory(&entry.versions(), PUBLIC_DIRECTORY)?;
@@ -78,18 +81,16 @@ impl FileStore {
 
     /// The symlinks through `current`, those that are missing. Before the first switch they lead nowhere.
     pub(crate) fn link_files(&self, entry: &Entry) -> Result<(), StoreError> {
-        let mut created = false;
         for (link, target) in entry.links() {
             match fs::read_link(&link) {
                 Ok(found) if found == target => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.disk().create_symlink(&link, &target)?;
-                    created = true;
                 }
                 _ => return Err(StoreError::damaged(&link, Damage::Foreign { target })),
             }
         }
-        if created { self.disk().sync_directory(entry.directory()) } else { Ok(()) }
+        Ok(())
     }
 
     /// Writes the next version, flushed; gives the current one and the new one. The directory has its number only
@@ -126,8 +127,10 @@ impl FileStore {
     }
 
     fn after_switch(&self, entry: &Entry, old: Option<Version>, new: Version) -> Result<(), StoreError> {
-        self.disk().sync_directory(entry.directory())?;
-        self.write_sds(entry)?;
+        // One flush is for the switch too, which needs it all the same where the file can not be written.
+        let written = self.write_sds(entry);
+        self.disk().flush(&entry.current_link())?;
+        written?;
         self.prune(entry, old, new)
     }
 

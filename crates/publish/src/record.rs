@@ -47,6 +47,9 @@ pub struct Record {
     /// The renewal information that the CA gave last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ari: Option<RenewalWindow>,
+    /// The last question for renewal information, while the CA has answered none for this certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<UnansweredQuestion>,
     /// When it was revoked, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
@@ -76,6 +79,17 @@ pub struct RenewalWindow {
     /// A page for people that says why the window is what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation_url: Option<Url>,
+}
+
+/// A question for renewal information (RFC 9773 §4.1) that got no answer, or none of use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnansweredQuestion {
+    /// The certificate that it was about; for another one it says nothing.
+    pub certificate_id: String,
+    /// When the CA was asked.
+    pub asked_at: Timestamp,
+    /// When to ask it again, from its `Retry-After` where it said something.
+    pub ask_again_at: Timestamp,
 }
 
 /// What a renewal is asked with, besides the names, the server, the profile and the kind of key.

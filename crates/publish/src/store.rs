@@ -91,6 +91,7 @@ impl FileStore {
         let removed = self.directory().join(REMOVED);
         self.disk.create_directory(&removed, PRIVATE_DIRECTORY)?;
         self.disk.rename(entry.directory(), &removed.join(name.as_str()))?;
+        self.disk.flush(entry.directory())?;
         self.sweep_removed()?;
         Ok(true)
     }
@@ -110,7 +111,8 @@ impl FileStore {
     fn finish_publications(&self) -> Result<(), StoreError> {
         for name in self.names()? {
             let entry = self.entry(&name);
-            if let Err(error) = self.link_files(&entry).and_then(|()| self.write_sds(&entry)) {
+            let made_good = self.link_files(&entry).and_then(|()| self.write_sds(&entry));
+            if let Err(error) = made_good.and_then(|()| self.disk.flush(&entry.current_link())) {
                 tracing::warn!(%name, %error, "the files of a certificate are not as they should be");
             }
         }

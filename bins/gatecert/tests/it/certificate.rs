@@ -246,15 +246,20 @@ fn serve_files(address: &str, root: &Path) {
     });
 }
 
-/// Starts the program and waits until it has told the CA to look; gives what it wrote and the rest of its output.
-fn until_validating(command: &mut Command) -> (Child, String, BufReader<ChildStderr>) {
-    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+/// Starts the program and waits until it has told the CA to look for this name; gives what it wrote and the rest of its
+/// output.
+fn until_validating(command: &mut Command, name: &str) -> (Child, String, BufReader<ChildStderr>) {
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
-    while !seen.contains(": validating") {
+    while !seen.contains(&format!("{name}: validating")) {
         assert_ne!(lines.read_line(&mut seen).unwrap(), 0, "{seen}");
     }
     (child, seen, lines)
+}
+
+fn send(signal: &str, child: &Child) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
 }
 
 fn journal(setting: &Setting) -> Value {
@@ -273,9 +278,8 @@ async fn interrupted_by(signal: &str) {
     let webroot = setting.path("webroot");
     std::fs::create_dir(&webroot).unwrap();
     let mut command = setting.at_ca(&["issue", "-d", "a.test", "--webroot", &webroot.display().to_string()]);
-    let (mut child, mut seen, mut lines) = until_validating(&mut command);
-    let signalled = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(signalled.success());
+    let (mut child, mut seen, mut lines) = until_validating(&mut command, "a.test");
+    send(signal, &child);
     lines.read_to_string(&mut seen).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{seen}");
     assert!(seen.contains("hint: nothing is lost"), "{seen}");
@@ -288,13 +292,52 @@ async fn interrupted_by(signal: &str) {
 }
 
 #[tokio::test]
+async fn an_interrupted_renewal_tells_what_was_done_before() {
+    let setting = Setting::new(Pebble::builder()).await;
+    for name in ["a.test", "b.test", "c.test"] {
+        setting.issue(&["-d", name]).expect(0);
+    }
+    setting.change_record("a.test", |record| record["key_type"] = json!("ecdsa-p384"));
+    setting.change_record("b.test", |record| record["identifiers"] = json!(["b.test", "new.test"]));
+    // Where the CA asks for this name, it waits: nobody answers.
+    let silent = TcpListener::bind(setting.listen().replace("127.0.0.1", "127.0.0.77")).unwrap();
+    let silence = [silent.local_addr().unwrap().ip()];
+    setting.pebble.challtestsrv().add_a("new.test", &silence).await.unwrap();
+
+    let (json, _) = interrupted_renewal(&setting, "json", "-INT");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let outcomes = json["certificates"].as_array().unwrap();
+    assert_eq!((outcomes.len(), &outcomes[0]["status"]), (1, &json!("renewed")), "{json}");
+    assert_eq!(json["error"]["kind"], "stopped");
+    assert!(setting.record("a.test")["ari"].is_object(), "asked before the next one was begun");
+
+    // Another order, or there may be no challenge to begin.
+    std::fs::remove_file(setting.out().join("b.test/journal.json")).unwrap();
+    let (text, messages) = interrupted_renewal(&setting, "text", "-TERM");
+    assert!(text.starts_with("a.test: up to date") && text.lines().count() == 1, "{text}");
+    assert!(messages.contains("error: stopped by a signal\nhint: nothing is lost"), "{messages}");
+}
+
+/// What was written to standard output and to standard error.
+fn interrupted_renewal(setting: &Setting, format: &str, signal: &str) -> (String, String) {
+    let mut command = setting.command(&["renew", "-o", format]);
+    let (mut child, mut messages, mut lines) = until_validating(&mut command, "new.test");
+    send(signal, &child);
+    lines.read_to_string(&mut messages).unwrap();
+    let mut results = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut results).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{messages}");
+    (results, messages)
+}
+
+#[tokio::test]
 async fn killed_it_goes_on_with_the_same_order() {
     let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
     let webroot = setting.path("webroot");
     std::fs::create_dir(&webroot).unwrap();
     serve_files(&setting.listen(), &webroot);
     let arguments = ["issue", "-d", "a.test", "-o", "json", "--webroot", &webroot.display().to_string()];
-    let (mut child, ..) = until_validating(&mut setting.at_ca(&arguments));
+    let (mut child, ..) = until_validating(&mut setting.at_ca(&arguments), "a.test");
     child.kill().unwrap();
     child.wait().unwrap();
     let journal = journal(&setting);

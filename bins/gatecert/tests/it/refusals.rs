@@ -2,8 +2,9 @@
 
 use crate::setting::{Setting, finish, gatecert};
 use gatecert_testkit::Pebble;
+use serde_json::json;
 use std::net::TcpListener;
-use wiremock::matchers::any;
+use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 #[tokio::test]
@@ -28,6 +29,39 @@ async fn an_unknown_profile_lists_those_that_there_are() {
     let run = setting.issue(&["-d", "a.test", "--profile", "eternal"]).expect(2);
     assert!(run.err.contains("classic, shortlived"), "{}", run.err);
     setting.issue(&["-d", "a.test", "--profile", "shortlived"]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_addresses_get_a_profile_to_ask_for() {
+    let server = MockServer::start().await;
+    let url = |path: &str| format!("{}{path}", server.uri());
+    let directory = json!({
+        "newNonce": url("/nonce"), "newAccount": url("/accounts"), "newOrder": url("/orders"),
+        "meta": {"profiles": {"classic": "90 days", "shortlived": "6 days"}},
+    });
+    let account = json!({"status": "valid"});
+    let problem = json!({
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": "Profile \"classic\" does not permit ip type identifiers",
+    });
+    let nonce = |answer: ResponseTemplate| answer.append_header("replay-nonce", "bm9uY2U");
+    let created = ResponseTemplate::new(201).append_header("location", url("/account/1"));
+    for (at, answer) in [
+        ("/directory", ResponseTemplate::new(200).set_body_json(directory)),
+        ("/nonce", ResponseTemplate::new(200)),
+        ("/accounts", created.set_body_json(account)),
+        ("/orders", ResponseTemplate::new(400).set_body_raw(problem.to_string(), "application/problem+json")),
+    ] {
+        Mock::given(path(at)).respond_with(nonce(answer)).mount(&server).await;
+    }
+    let out = tempfile::TempDir::new().unwrap();
+    let directory = url("/directory");
+    let mut command =
+        gatecert(&["issue", "--ip", "192.0.2.7", "--server", &directory, "--http01-listen", "127.0.0.1:0"]);
+    command.arg("--out").arg(out.path());
+    let run = tokio::task::spawn_blocking(move || finish(&mut command)).await.unwrap().expect(1);
+    assert!(run.err.contains("does not permit ip type identifiers"), "{}", run.err);
+    assert!(run.err.contains("hint: ask for the profile `shortlived`"), "{}", run.err);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::setting::Setting;
 use gatecert_cli::Exit;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 #[tokio::test]
@@ -30,6 +30,32 @@ async fn a_failure_behind_the_switch_leaves_the_record_of_the_new_certificate() 
     assert_eq!(setting.renew().await, Exit::Failed);
     assert_ne!(setting.published_serial(), old, "the new one is in place");
     assert_eq!(setting.record()["serial"], json!(setting.published_serial()));
+}
+
+#[tokio::test]
+async fn a_first_question_without_an_answer_is_remembered() {
+    let setting = Setting::new().await;
+    let pebble = setting.pebble.as_ref().unwrap();
+    setting.issue("a.test").await;
+    let pem = std::fs::read_to_string(setting.out().join("a.test/tls.crt")).unwrap();
+    // As if nothing had come of the question right after the issue.
+    setting.change_record("a.test", |record| drop(record.as_object_mut().unwrap().remove("ari")));
+    pebble.set_renewal_info(&pem, r#"{"suggestedWindow":null}"#).await.unwrap();
+    assert_eq!(setting.renew().await, Exit::Done);
+    let remembered = setting.record();
+    let time = |of: &str| remembered["unanswered"][of].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let wait = time("ask_again_at").duration_since(time("asked_at"));
+    assert_eq!(wait, SignedDuration::from_hours(6), "{remembered}");
+
+    let window = r#"{"suggestedWindow":{"start":"2099-01-01T00:00:00Z","end":"2099-01-02T00:00:00Z"}}"#;
+    pebble.set_renewal_info(&pem, window).await.unwrap();
+    setting.clock.advance(SignedDuration::from_hours(5));
+    assert_eq!(setting.renew().await, Exit::Done);
+    assert_eq!(setting.record(), remembered, "it is too early to ask again");
+    setting.clock.advance(SignedDuration::from_hours(1));
+    assert_eq!(setting.renew().await, Exit::Done);
+    assert_eq!(setting.record()["ari"]["start"], "2099-01-01T00:00:00Z");
+    assert_eq!(setting.record()["unanswered"], serde_json::Value::Null);
 }
 
 #[tokio::test]

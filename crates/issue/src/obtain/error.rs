@@ -57,8 +57,8 @@ pub enum ObtainError {
     Order {
         /// Why.
         source: Box<OrderError>,
-        /// Whether addresses were ordered without a profile.
-        is_missing_profile: bool,
+        /// The profiles that the CA advertises, where addresses were ordered without any.
+        untried_profiles: Option<Vec<String>>,
     },
     /// The authorizations can not be read.
     #[error(transparent)]
@@ -168,8 +168,8 @@ impl ObtainError {
     /// The probable cause and what to do about it, where there is something to say.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Order { is_missing_profile: true, source } if source.retry() == Retry::No => {
-                Some(hint::ADDRESSES_NEED_A_PROFILE.to_owned())
+            Self::Order { untried_profiles: Some(offered), source } if source.retry() == Retry::No => {
+                hint::of_addresses(source.problem(), offered).or_else(|| self.problem_hint())
             }
             Self::Validation { failures } => {
                 // One cause often hits many names: what is the same is said once.

@@ -55,19 +55,38 @@ async fn a_name_that_the_ca_refuses() {
     assert!(error.hint().unwrap().contains("use another name"), "{:?}", error.hint());
 }
 
-#[tokio::test]
-async fn refused_addresses_get_a_hint() {
-    let environment = Environment::start().await;
-    environment.tamper(Box::new(|kind, _, response| {
-        if kind == "order-plz" {
-            refuse(response, 400, "unsupportedIdentifier");
+/// Why the CA refuses to order this, with a problem of this kind.
+async fn refused(profiles: &[(&str, &str, u64)], name: &str, kind: &'static str) -> ObtainError {
+    let environment = Environment::with(Pebble::builder().profiles(profiles)).await;
+    environment.tamper(Box::new(move |request, _, response| {
+        if request == "order-plz" {
+            refuse(response, 400, kind);
         }
         Ok(())
     }));
-    let error = environment.obtain(&Request::new(names(&["127.0.0.1"]))).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("profile `shortlived`"), "{:?}", error.hint());
-    let error = environment.obtain(&Request::new(names(&["a.test"]))).await.unwrap_err();
-    assert_eq!(error.hint(), None);
+    environment.obtain(&Request::new(names(&[name]))).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn refused_addresses_get_a_profile_to_ask_for() {
+    let shortlived = [("classic", "c", 7_776_000), ("shortlived", "s", 518_400)];
+    let other = [("classic", "c", 7_776_000), ("machines", "m", 518_400)];
+    for (profiles, expected) in
+        [(&shortlived, "ask for the profile `shortlived`"), (&other, "it has classic, machines")]
+    {
+        for kind in ["unsupportedIdentifier", "rejectedIdentifier", "malformed"] {
+            let hint = refused(profiles, "127.0.0.1", kind).await.hint().unwrap();
+            assert!(hint.contains(expected), "{kind}: {hint}");
+        }
+    }
+    assert_eq!(refused(&shortlived, "a.test", "malformed").await.hint(), None);
+}
+
+#[tokio::test]
+async fn a_profile_is_no_help_against_everything() {
+    let shortlived = [("shortlived", "s", 518_400)];
+    let hint = refused(&shortlived, "127.0.0.1", "userActionRequired").await.hint().unwrap();
+    assert!(hint.contains("somebody has to act first"), "{hint}");
 }
 
 #[tokio::test]

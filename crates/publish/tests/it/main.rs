@@ -4,6 +4,7 @@
 mod account;
 mod crash;
 mod damage;
+mod flushes;
 mod journal;
 mod lock;
 mod names;

@@ -1,7 +1,7 @@
 //! `cert.json`.
 
 use crate::sample::{NAME, certificate, name, record};
-use gatecert_publish::{Failures, FileStore, Http01, Record, RenewalWindow, StoreError};
+use gatecert_publish::{Failures, FileStore, Http01, Record, RenewalWindow, StoreError, UnansweredQuestion};
 use std::fs;
 
 /// A record with everything in it.
@@ -17,6 +17,11 @@ fn full() -> Record {
         fetched_at: time("2026-11-01T01:00:01Z"),
         ask_again_at: Some(time("2026-11-01T07:00:01Z")),
         explanation_url: Some("https://ca.example/why".parse().unwrap()),
+    });
+    full.unanswered = Some(UnansweredQuestion {
+        certificate_id: "AAAA.AQ".to_owned(),
+        asked_at: time("2026-11-01T01:00:00Z"),
+        ask_again_at: time("2026-11-01T02:00:00Z"),
     });
     full.revoked_at = Some(time("2026-11-02T00:00:00Z"));
     full.renewal.http01 = Http01::Listen("[::]:80".to_owned());
@@ -76,6 +81,11 @@ fn the_form_is_pinned() {
             "fetched_at": "2026-11-01T01:00:01Z",
             "ask_again_at": "2026-11-01T07:00:01Z",
             "explanation_url": "https://ca.example/why",
+        },
+        "unanswered": {
+            "certificate_id": "AAAA.AQ",
+            "asked_at": "2026-11-01T01:00:00Z",
+            "ask_again_at": "2026-11-01T02:00:00Z",
         },
         "revoked_at": "2026-11-02T00:00:00Z",
         "renewal": {

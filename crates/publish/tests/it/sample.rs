@@ -26,6 +26,7 @@ pub(crate) fn record(number: u32) -> Record {
         issuer: "CN=Test".to_owned(),
         serial: number.to_string(),
         ari: None,
+        unanswered: None,
         revoked_at: None,
         renewal: RenewalOptions::new(Http01::Webroot("/var/www".into())),
         failures: Failures::default(),
