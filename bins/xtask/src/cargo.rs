@@ -28,9 +28,18 @@ pub(crate) fn workspace() -> &'static Path {
 
 /// Builds the command line and gives its path.
 pub(crate) fn gatecert(release: bool) -> Result<PathBuf> {
+    build("gatecert", "gatecert", release)
+}
+
+/// Builds the controller and gives its path.
+pub(crate) fn controller(release: bool) -> Result<PathBuf> {
+    build("gatecert-controller-bin", "gatecert-controller", release)
+}
+
+fn build(package: &str, program: &str, release: bool) -> Result<PathBuf> {
     let (flags, folder): (&[&str], _) = if release { (&["--release"], "release") } else { (&[], "debug") };
-    cargo(&[&["build", "--quiet", "-j2", "--package", "gatecert"], flags].concat(), &[])?;
-    Ok(target()?.join(folder).join("gatecert"))
+    cargo(&[&["build", "--quiet", "-j2", "--package", package], flags].concat(), &[])?;
+    Ok(target()?.join(folder).join(program))
 }
 
 /// The folder that cargo builds into.

@@ -1,12 +1,16 @@
 //! The tasks of gatecert's developers: `cargo xtask --help`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers at a terminal")]
 
+mod bench_e2e;
 mod bench_peers;
 mod cargo;
+mod cluster_demo;
 mod codegen;
 mod demo;
 mod example;
 mod lint;
+mod plain_envoy;
+mod rig;
 mod test;
 mod tools;
 
@@ -24,7 +28,7 @@ struct Arguments {
 enum Task {
     /// Fetches and builds the real servers into the cache.
     Tools(tools::Arguments),
-    /// Shows a certificate on its way: Pebble issues it, Envoy serves it, a renewal replaces it under load.
+    /// Shows a cluster: a Gateway is annotated, and Envoy serves certificates of Pebble's.
     Demo(demo::Arguments),
     /// Runs all tests, and the demo once.
     Test(test::Arguments),
@@ -41,6 +45,8 @@ enum Task {
 enum Bench {
     /// gatecert beside lego and certbot on the same Pebble, in turn.
     Peers(bench_peers::Arguments),
+    /// The controller: from applying a Gateway to the certificate that Envoy serves.
+    E2e(bench_e2e::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -51,5 +57,6 @@ fn main() -> anyhow::Result<()> {
         Task::Lint => lint::run(),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),
+        Task::Bench(Bench::E2e(arguments)) => bench_e2e::run(&arguments),
     }
 }

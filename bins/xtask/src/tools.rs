@@ -21,7 +21,15 @@ pub(crate) struct Arguments {
 }
 
 /// What the tests and the demo need.
-const TESTED_WITH: [Tool; 3] = [Tool::Pebble, Tool::PebbleChalltestsrv, Tool::Envoy];
+const TESTED_WITH: [Tool; 7] = [
+    Tool::Pebble,
+    Tool::PebbleChalltestsrv,
+    Tool::Envoy,
+    Tool::Etcd,
+    Tool::KubeApiserver,
+    Tool::Istiod,
+    Tool::GatewayApiCrds,
+];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.list {

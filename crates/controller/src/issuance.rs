@@ -64,6 +64,12 @@ pub(crate) async fn run(
     let known = publish_bundle(certificate, wish, controller, present, &bundle)
         .await
         .map_err(Interrupted::Obstacle)?;
+    tracing::debug!(
+        namespace = wish.owner.namespace,
+        name = wish.owner.name,
+        "published in Secret {}",
+        wish.secret
+    );
     if let Err(error) = journal.clear().await {
         tracing::warn!(owner = %wish.owner.name, error = %crate::report::chain(&error), "the journal stays behind");
     }

@@ -84,3 +84,9 @@ pub fn namespace(name: &str) -> String {
         "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{kubernetes.io/metadata.name: {name}}}}}\n"
     )
 }
+
+/// Base64, as resources hold bytes.
+pub fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}

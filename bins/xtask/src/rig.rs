@@ -1,0 +1,188 @@
+//! A cluster with the controller in it, as a process of its own with the rights that it is installed with.
+
+use anyhow::{Context as _, Result, bail};
+use gatecert_testkit::cluster::{Application, Cluster, Network, apply, base64, namespace, service};
+use gatecert_testkit::{Process, https_client, served_chain};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Where the controller's responder is.
+const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+/// Where the application is.
+const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked at.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+pub(crate) struct Rig {
+    pub(crate) cluster: Cluster,
+    pub(crate) roots: String,
+    controller: Process,
+    _application: Application,
+}
+
+impl Rig {
+    /// Starts the cluster and the controller in it, with a ClusterIssuer `pebble` and an application `web.shop`.
+    pub(crate) async fn start(network: Network, program: &Path) -> Result<Self> {
+        let cluster = Cluster::start(network, &gatecert_api::definitions()).await?;
+        network.add_address(RESPONDER)?;
+        for name in ["gatecert-system", "shop"] {
+            apply(&cluster.client, &namespace(name)).await?;
+        }
+        apply(&cluster.client, &service("gatecert-system", "gatecert-responder", RESPONDER, 8089)).await?;
+        let application = Application::start(&network, &cluster.client, "shop", "web", APPLICATION).await?;
+        let controller = start_controller(&cluster, program).await?;
+        apply(&cluster.client, &issuer(&cluster)).await?;
+        let roots = cluster.pebble.root_pem(0).await?;
+        Ok(Self { cluster, roots, controller, _application: application })
+    }
+
+    /// What the controller logged so far, a JSON object a line.
+    pub(crate) fn log(&self) -> String {
+        self.controller.log()
+    }
+
+    /// The certificate that Envoy serves for a host, verified to the CA's root, as soon as there is one that is not
+    /// `before`.
+    pub(crate) async fn served(&self, host: &str, before: &[u8]) -> Result<Vec<u8>> {
+        let address = SocketAddr::from((self.cluster.gateway_address(), 443));
+        let looks = async {
+            loop {
+                if let Ok(chain) = served_chain(address, host, &self.roots).await
+                    && let Some(leaf) = chain.first()
+                    && leaf.as_ref() != before
+                {
+                    return leaf.to_vec();
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        };
+        let served = tokio::time::timeout(PATIENCE, looks).await;
+        served.with_context(|| format!("Envoy serves no new certificate for {host}\n{}", self.log()))
+    }
+
+    /// A client that checks certificates, for which these hosts are at the gateway.
+    pub(crate) fn browser(&self, hosts: &[&str]) -> Result<reqwest::Client> {
+        let address = SocketAddr::from((self.cluster.gateway_address(), 443));
+        let hosts: Vec<_> = hosts.iter().map(|host| (*host, address)).collect();
+        Ok(https_client(&self.roots, &hosts)?)
+    }
+}
+
+async fn start_controller(cluster: &Cluster, program: &Path) -> Result<Process> {
+    let directory = TempDir::with_prefix("gatecert-controller-")?;
+    let kubeconfig = cluster.server.kubeconfig_file()?.display().to_string();
+    let [responder, health] = [format!("{RESPONDER}:8089"), format!("{RESPONDER}:8081")];
+    let arguments = [
+        "--namespace",
+        "gatecert-system",
+        "--responder-listen",
+        &responder,
+        "--health-listen",
+        &health,
+        "--log",
+        "info,gatecert_controller=debug",
+        "--log-json",
+    ];
+    let mut process =
+        Process::start("gatecert-controller", program, &arguments, &[("KUBECONFIG", kubeconfig)], directory)?;
+    let client = https_client("", &[])?;
+    let ready = format!("http://{health}/readyz");
+    process
+        .wait_ready(|| {
+            let asked = client.get(&ready).send();
+            async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
+        })
+        .await?;
+    Ok(process)
+}
+
+fn issuer(cluster: &Cluster) -> String {
+    let bundle = base64(cluster.pebble.ca_pem());
+    format!(
+        "apiVersion: gatecert.dev/v1
+kind: ClusterIssuer
+metadata: {{name: pebble}}
+spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
+",
+        cluster.pebble.directory_url()
+    )
+}
+
+/// An annotated Gateway with these hosts on ports 80 and 443, and the application behind it.
+pub(crate) fn gateway(name: &str, hosts: &[&str]) -> String {
+    let hosts = hosts.join(", ");
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: {name}
+  namespace: istio-system
+  annotations: {{gatecert.dev/cluster-issuer: pebble}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: 80, name: http-{name}, protocol: HTTP}}
+    hosts: [{hosts}]
+  - port: {{number: 443, name: https-{name}, protocol: HTTPS}}
+    hosts: [{hosts}]
+    tls: {{mode: SIMPLE, credentialName: {name}-tls}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  hosts: [{hosts}]
+  gateways: [istio-system/{name}]
+  http: [{{route: [{{destination: {{host: web.shop.svc.cluster.local, port: {{number: 8000}}}}}}]}}]
+"
+    )
+}
+
+/// Waits for something to hold, and gives how long that took.
+pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(Duration, T)> {
+    let start = Instant::now();
+    let value = work.await?;
+    Ok((start.elapsed(), value))
+}
+
+/// Requests one after the other for several URLs, each on a connection of its own, until it is stopped.
+pub(crate) struct Load {
+    stop: tokio::sync::watch::Sender<bool>,
+    task: tokio::task::JoinHandle<(u64, u64)>,
+}
+
+impl Load {
+    pub(crate) fn start(client: reqwest::Client, urls: Vec<String>) -> Self {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let task = tokio::spawn(async move {
+            let (mut requests, mut failures) = (0, 0);
+            while !*stopped.borrow() {
+                for url in &urls {
+                    let answer = client.get(url).header("connection", "close").send().await;
+                    requests += 1;
+                    failures += u64::from(!answer.is_ok_and(|answer| answer.status().is_success()));
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+            (requests, failures)
+        });
+        Self { stop, task }
+    }
+
+    /// How many requests there were. An error where one failed.
+    pub(crate) async fn stop(self) -> Result<u64> {
+        self.stop.send_replace(true);
+        let (requests, failures) = self.task.await?;
+        if failures > 0 || requests == 0 {
+            bail!("{failures} of {requests} requests failed");
+        }
+        Ok(requests)
+    }
+}
