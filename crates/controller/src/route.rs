@@ -1,6 +1,15 @@
 //! Where the challenges of a Certificate go: which gateways serve its names, and what has to be put on them.
 
+mod endpoints;
+mod entitlement;
+#[cfg(test)]
+mod fixture;
+mod host;
+mod istio;
+mod others;
 mod place;
+mod solver;
+
 pub use place::place;
 
 use gatecert_api::{Allowed, Solver};

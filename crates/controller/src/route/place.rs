@@ -1,48 +1,216 @@
-//! tmp
-use super::*;
+//! The way from the names of a Certificate to the routes that prove them.
+
+use super::others::Others;
+use super::{
+    BypassPlace, Placement, Probe, Question, Refusal, RefusalReason, VirtualServicePlace, entitlement, istio,
+    solver,
+};
 use crate::cluster::Cluster;
-use kube::ResourceExt as _;
-/// tmp
-pub fn place(q: &Question<'_>, c: &Cluster) -> Result<Placement, Vec<Refusal>> {
-    let mut p = Placement::default();
-    for host in q.hosts {
-        let gws: Vec<_> = c
-            .istio_gateways
-            .iter()
-            .filter(|g| {
-                g.spec.servers.iter().any(|s| {
-                    s.is_http()
-                        && s.port.number == 80
-                        && s.hosts
-                            .iter()
-                            .any(|h| h == host || h.strip_prefix('*').is_some_and(|x| host.ends_with(x)))
-                })
-            })
-            .collect();
-        if gws.is_empty() {
-            return Err(vec![Refusal {
-                host: host.clone(),
-                reason: RefusalReason::NoGateway,
-                message: "none".into(),
-            }]);
+use gatecert_api::Http01Solver;
+use gatecert_render::{Answer, ObjectName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Finds what has to be put where for the CA to be answered for every name.
+///
+/// # Errors
+///
+/// Why names get no route, all of them at once. A name gets one when one gateway takes it: what others say of it is
+/// then left out.
+pub fn place(question: &Question<'_>, cluster: &Cluster) -> Result<Placement, Vec<Refusal>> {
+    let others = Others::new(cluster);
+    let mut refusals = Vec::new();
+    let mut builder = Builder::default();
+    for host in question.hosts {
+        let ask = Ask { question, others: &others, host };
+        let found = find(&ask);
+        if found.routes.is_empty() {
+            refusals.extend(found.refusals);
+        } else {
+            builder.add(host, found);
         }
-        let gateways: BTreeSet<_> =
-            gws.iter().map(|g| ObjectName::new(g.namespace().unwrap(), g.name_any())).collect();
-        let addresses: BTreeSet<_> = c
-            .endpoint_slices
-            .iter()
-            .filter(|s| s.name_any().starts_with("istio-ingress"))
-            .flat_map(|s| s.endpoints.iter().flat_map(|e| e.addresses.clone()))
-            .map(|a| SocketAddr::new(a.parse().unwrap(), 80))
-            .collect();
-        p.virtual_services.push(VirtualServicePlace {
-            export_to: ["istio-system".to_owned()].into(),
-            gateways,
-            patterns: [host.clone()].into(),
-            hosts: [host.clone()].into(),
-            answer: Answer::Direct,
-        });
-        p.probes.push(Probe { host: host.clone(), gateway: "Gateway".into(), addresses, is_tls: false });
     }
-    Ok(p)
+    if refusals.is_empty() { Ok(builder.finish()) } else { Err(refusals) }
+}
+
+/// One name of a question.
+pub(super) struct Ask<'a> {
+    pub(super) question: &'a Question<'a>,
+    pub(super) others: &'a Others<'a>,
+    pub(super) host: &'a str,
+}
+
+impl Ask<'_> {
+    /// A refusal of the name.
+    pub(super) fn refusal(&self, reason: RefusalReason, message: String) -> Refusal {
+        Refusal { host: self.host.to_owned(), reason, message }
+    }
+
+    /// Who answers on an Istio gateway.
+    fn answer(&self, wanted: Option<gatecert_api::Answer>) -> Answer {
+        match wanted.unwrap_or_default() {
+            gatecert_api::Answer::Gateway => Answer::Direct,
+            gatecert_api::Answer::Responder => Answer::Responder(self.question.responder.clone()),
+        }
+    }
+}
+
+/// A route for one name on one gateway.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// By a VirtualService.
+    VirtualService { gateway: ObjectName, export_to: BTreeSet<String>, pattern: String, answer: Answer },
+    /// By a Gateway and a VirtualService.
+    Bypass(BypassPlace),
+}
+
+/// What there is for one name.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) routes: Vec<Route>,
+    pub(super) probes: Vec<Probe>,
+    pub(super) placeholders: BTreeSet<ObjectName>,
+    pub(super) refusals: Vec<Refusal>,
+}
+
+impl Found {
+    /// Nothing, and why.
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self { refusals: vec![refusal], ..Self::default() }
+    }
+
+    /// Adds what there is elsewhere.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.routes.extend(more.routes);
+        self.probes.extend(more.probes);
+        self.placeholders.extend(more.placeholders);
+        self.refusals.extend(more.refusals);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.refusals.is_empty()
+    }
+}
+
+fn find(ask: &Ask<'_>) -> Found {
+    if let Some(refusal) = entitlement::narrowed(ask) {
+        return Found::refused(refusal);
+    }
+    let automatic = Http01Solver::default();
+    let solver = match ask.question.solvers {
+        [] => Some(&automatic),
+        solvers => solver::for_host(solvers, ask.host),
+    };
+    let mut found = solver.map_or_else(Found::default, |solver| by_solver(ask, solver));
+    if found.is_empty() {
+        let message = match solver {
+            Some(solver) => nowhere(ask, solver),
+            None => format!(
+                "no solver of the issuer is for {}: add the name or its zone to a selector, or a solver without one",
+                ask.host
+            ),
+        };
+        found.refusals.push(ask.refusal(RefusalReason::NoGateway, message));
+    }
+    found
+}
+
+fn by_solver(ask: &Ask<'_>, solver: &Http01Solver) -> Found {
+    if let Some(istio) = &solver.istio {
+        let choice = istio::Choice {
+            gateways: istio.gateways.as_deref(),
+            answer: ask.answer(istio.answer),
+            addresses: istio.addresses.as_deref(),
+        };
+        return istio::find(ask, &choice);
+    }
+    let auto = solver.auto.clone().unwrap_or_default();
+    let choice = istio::Choice { gateways: None, answer: ask.answer(auto.answer), addresses: None };
+    istio::find(ask, &choice)
+}
+
+/// Why nothing was found.
+fn nowhere(ask: &Ask<'_>, solver: &Http01Solver) -> String {
+    let host = ask.host;
+    if solver.istio.is_some() {
+        return format!(
+            "no Istio Gateway serves {host} on port 80: add it to the hosts of an HTTP server there"
+        );
+    }
+    format!(
+        "no gateway serves {host} on port 80: add it to an HTTP server of an Istio Gateway, to an HTTP listener of a \
+         Gateway, or to an Ingress"
+    )
+}
+
+/// The gateways that serve a name by one pattern.
+struct Bound {
+    gateways: BTreeSet<ObjectName>,
+    export_to: BTreeSet<String>,
+    answer: Answer,
+}
+
+impl Bound {
+    fn new(answer: Answer) -> Self {
+        Self { gateways: BTreeSet::new(), export_to: BTreeSet::new(), answer }
+    }
+}
+
+/// Groups the routes of names into few objects.
+#[derive(Default)]
+struct Builder {
+    placement: Placement,
+}
+
+impl Builder {
+    fn add(&mut self, host: &str, found: Found) {
+        // From a pattern to the gateways that serve the name by it.
+        let mut bound: BTreeMap<String, Bound> = BTreeMap::new();
+        for route in found.routes {
+            match route {
+                Route::VirtualService { gateway, export_to, pattern, answer } => {
+                    let bound = bound.entry(pattern).or_insert_with(|| Bound::new(answer));
+                    bound.gateways.insert(gateway);
+                    bound.export_to.extend(export_to);
+                }
+                Route::Bypass(place) => self.placement.bypasses.push(place),
+            }
+        }
+        for (pattern, bound) in bound {
+            self.add_virtual_service(host, pattern, bound);
+        }
+        self.placement.placeholders.extend(found.placeholders);
+        for probe in found.probes {
+            self.add_probe(probe);
+        }
+    }
+
+    /// Patterns share a VirtualService only where they are on the same Gateways: elsewhere a pattern of one Gateway
+    /// would be a new and more specific host on another, and hide what is served there.
+    fn add_virtual_service(&mut self, host: &str, pattern: String, bound: Bound) {
+        let Bound { gateways, export_to, answer } = bound;
+        let places = &mut self.placement.virtual_services;
+        let is_shared =
+            |place: &&mut VirtualServicePlace| place.gateways == gateways && place.answer == answer;
+        if let Some(place) = places.iter_mut().find(is_shared) {
+            place.patterns.insert(pattern);
+            place.hosts.insert(host.to_owned());
+            place.export_to.extend(export_to);
+            return;
+        }
+        let (patterns, hosts) = ([pattern].into(), [host.to_owned()].into());
+        places.push(VirtualServicePlace { gateways, export_to, patterns, hosts, answer });
+    }
+
+    fn add_probe(&mut self, probe: Probe) {
+        let is_same = |one: &Probe| {
+            one.host == probe.host && one.is_tls == probe.is_tls && one.addresses == probe.addresses
+        };
+        if !self.placement.probes.iter().any(is_same) {
+            self.placement.probes.push(probe);
+        }
+    }
+
+    fn finish(self) -> Placement {
+        self.placement
+    }
 }

@@ -1,0 +1,537 @@
+//! Istio Gateways that serve a name.
+
+use super::endpoints::{HTTP, HTTPS, is_reached, pods, services_of};
+use super::entitlement::{Served, served_by_others};
+use super::host::{Fit, ServerHost, fit, is_address, most_specific};
+use super::others::{Others, namespace_of, object_name};
+use super::place::{Ask, Found, Route};
+use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
+use crate::cluster::Service;
+use gatecert_api::GatewayReference;
+use gatecert_render::istio::{Gateway, Server, ServerTls, VirtualService};
+use gatecert_render::{Answer, ObjectName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// What a solver says of Istio Gateways.
+pub(super) struct Choice<'a> {
+    /// Those that count; `None` is all.
+    pub(super) gateways: Option<&'a [GatewayReference]>,
+    /// Who answers.
+    pub(super) answer: Answer,
+    /// Where to ask, in place of the Pods.
+    pub(super) addresses: Option<&'a [String]>,
+}
+
+/// The routes for a name on Istio Gateways.
+pub(super) fn find(ask: &Ask<'_>, choice: &Choice<'_>) -> Found {
+    let mut found = Found::default();
+    for (selector, gateways) in by_selector(ask.others) {
+        let services = services_of(ask.others.cluster, selector);
+        let workload = Workload { ask, choice, selector, gateways, services };
+        found.extend(workload.find());
+    }
+    if found.routes.is_empty() && found.refusals.is_empty() {
+        found.refusals.extend(missing(ask, choice));
+    }
+    found
+}
+
+/// Of the Gateways that a solver names, those that are no help.
+fn missing(ask: &Ask<'_>, choice: &Choice<'_>) -> Vec<Refusal> {
+    let named = choice.gateways.unwrap_or_default().iter().map(|one| {
+        let name = name_of_reference(ask, one);
+        let is_there = ask.others.istio_gateways.iter().any(|gateway| object_name(*gateway) == name);
+        let what = if is_there {
+            format!("has no HTTP server on port 80 that lists {}: add it there", ask.host)
+        } else {
+            "does not exist: create it, or name another".to_owned()
+        };
+        let message = format!("Gateway {name}, which the solver names, {what}");
+        ask.refusal(RefusalReason::NoGateway, message)
+    });
+    named.collect()
+}
+
+fn name_of_reference(ask: &Ask<'_>, reference: &GatewayReference) -> ObjectName {
+    let namespace = reference.namespace.as_deref().unwrap_or(ask.question.namespace);
+    ObjectName::new(namespace, &reference.name)
+}
+
+/// Gateways by selector. Those with one selector are one set of Envoys: their servers on a port are merged.
+fn by_selector<'a>(others: &Others<'a>) -> BTreeMap<&'a BTreeMap<String, String>, Vec<&'a Gateway>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for gateway in &others.istio_gateways {
+        all.entry(&gateway.spec.selector).or_default().push(*gateway);
+    }
+    all
+}
+
+/// The Envoys that a selector stands for, and what they serve.
+struct Workload<'a> {
+    ask: &'a Ask<'a>,
+    choice: &'a Choice<'a>,
+    selector: &'a BTreeMap<String, String>,
+    gateways: Vec<&'a Gateway>,
+    services: Vec<&'a Service>,
+}
+
+/// A server that lists the name.
+#[derive(Clone, Copy)]
+struct Listed<'a> {
+    gateway: &'a Gateway,
+    server: &'a Server,
+    /// By how close an entry.
+    fit: Fit,
+}
+
+/// A host of a VirtualService that takes the name.
+#[derive(Clone, Copy)]
+struct Routed<'a> {
+    virtual_service: &'a VirtualService,
+    pattern: &'a str,
+    /// What the host and the server's have in common is what Envoy has: the closer of both.
+    fit: Fit,
+}
+
+impl<'a> Workload<'a> {
+    fn find(&self) -> Found {
+        let listed = self.listed(HTTP, Server::is_http);
+        if !listed.iter().any(|one| self.is_chosen(one.gateway)) {
+            return Found::default();
+        }
+        let (redirecting, plain): (Vec<_>, Vec<_>) =
+            listed.into_iter().partition(|one| one.server.is_redirecting());
+        let served = plain.iter().filter_map(|one| Some(self.routed(one)?.fit)).max();
+        // A redirecting server has a virtual host for each host that it lists, and one for each that is routed on it.
+        let redirected =
+            redirecting.iter().map(|one| self.routed(one).map_or(one.fit, |routed| routed.fit)).max();
+        match redirected {
+            None => self.plain(&plain, served),
+            Some(redirected) if served > Some(redirected) => self.plain(&plain, served),
+            // An address can not be a host of a Gateway, so it is never closer than the server that redirects it.
+            Some(Fit::Exact) => self.https(&redirecting),
+            Some(_) if is_address(self.ask.host) => self.https(&redirecting),
+            Some(_) => self.bypass(&redirecting),
+        }
+    }
+
+    /// The servers on a port that list the name.
+    fn listed(&self, public: u16, is_wanted: fn(&Server) -> bool) -> Vec<Listed<'a>> {
+        let is_here = |one: &Listed<'_>| {
+            is_wanted(one.server)
+                && is_reached(self.ask.others.cluster, &self.services, public, one.server.port.number)
+        };
+        self.gateways.iter().flat_map(|gateway| self.servers(gateway)).filter(is_here).collect()
+    }
+
+    fn is_chosen(&self, gateway: &Gateway) -> bool {
+        let name = object_name(gateway);
+        self.choice.gateways.is_none_or(|all| all.iter().any(|one| name_of_reference(self.ask, one) == name))
+    }
+
+    /// What takes the name on a server now.
+    fn routed(&self, listed: &Listed<'a>) -> Option<Routed<'a>> {
+        self.all_routed(listed).max_by_key(|routed| (routed.fit, fit(routed.pattern, self.ask.host)))
+    }
+
+    fn all_routed(&self, listed: &Listed<'a>) -> impl Iterator<Item = Routed<'a>> {
+        let (host, listed) = (self.ask.host, *listed);
+        let bound = self.ask.others.virtual_services.iter().filter(move |one| is_bound(one, listed.gateway));
+        bound.flat_map(move |virtual_service| {
+            let admitted = admitted(&listed, namespace_of(*virtual_service), host);
+            virtual_service.spec.hosts.iter().filter_map(move |pattern| {
+                let fit = fit(pattern, host)?.max(admitted?);
+                Some(Routed { virtual_service, pattern, fit })
+            })
+        })
+    }
+
+    /// The host to copy onto a Gateway. `None` where it would be closer than what serves the name on these Envoys now,
+    /// and hide that.
+    fn pattern(&self, listed: &Listed<'a>, served: Option<Fit>) -> Option<String> {
+        let host = self.ask.host;
+        let own = self.servers(listed.gateway).filter_map(|one| self.routed(&one));
+        let own = own.filter_map(|routed| Some((fit(routed.pattern, host)?, routed.pattern))).max();
+        let elsewhere = || {
+            let all = self.gateways.iter().flat_map(|gateway| self.servers(gateway));
+            let same = all.filter_map(|one| self.routed(&one)).find(|routed| Some(routed.fit) == served)?;
+            Some((fit(same.pattern, host)?, same.pattern))
+        };
+        let (closeness, pattern) = own.or_else(elsewhere).unwrap_or((Fit::Exact, host));
+        let is_harmless = served.is_none_or(|served| closeness.max(listed.fit) == served);
+        is_harmless.then(|| pattern.to_owned())
+    }
+
+    /// All servers of a Gateway that list the name, on whatever port.
+    fn servers(&self, gateway: &'a Gateway) -> impl Iterator<Item = Listed<'a>> {
+        gateway.spec.servers.iter().filter_map(move |server| {
+            let hosts = server.hosts.iter().map(|entry| ServerHost::parse(entry).host);
+            let (fit, _) = most_specific(hosts, self.ask.host)?;
+            Some(Listed { gateway, server, fit })
+        })
+    }
+
+    /// By VirtualServices on the servers for HTTP.
+    fn plain(&self, servers: &[Listed<'a>], served: Option<Fit>) -> Found {
+        let mut found = Found::default();
+        let mut used = Vec::new();
+        for one in servers.iter().filter(|one| self.is_chosen(one.gateway)) {
+            let Some(pattern) = self.pattern(one, served) else { continue };
+            match self.refusal(one) {
+                Some(refusal) => found.refusals.push(refusal),
+                None => {
+                    found.routes.push(self.route(one, pattern));
+                    used.push(*one);
+                }
+            }
+        }
+        self.with_probe(found, &used, HTTP)
+    }
+
+    /// By VirtualServices on the servers for HTTPS, where the CA comes behind the redirect.
+    fn https(&self, redirecting: &[Listed<'a>]) -> Found {
+        let servers = self.listed(HTTPS, Server::is_https);
+        // The server is chosen by the name in the TLS handshake, again the closest only.
+        let Some(closest) = servers.iter().map(|one| one.fit).max() else {
+            return redirecting
+                .first()
+                .map(|one| Found::refused(self.without_https(one)))
+                .unwrap_or_default();
+        };
+        let mut found = Found::default();
+        let mut used = Vec::new();
+        for one in servers.iter().filter(|one| one.fit == closest) {
+            // Each server for HTTPS has routes of its own, so that none can hide those of another.
+            let pattern = self.pattern(one, None).unwrap_or_else(|| self.ask.host.to_owned());
+            match self.refusal(one) {
+                Some(refusal) => found.refusals.push(refusal),
+                None => {
+                    found.routes.push(self.route(one, pattern));
+                    found.placeholders.extend(self.placeholder(one));
+                    used.push(*one);
+                }
+            }
+        }
+        self.with_probe(found, &used, HTTPS)
+    }
+
+    /// By a Gateway of our own, beside the one that redirects.
+    fn bypass(&self, redirecting: &[Listed<'a>]) -> Found {
+        let mut found = Found::default();
+        for one in redirecting.iter().filter(|one| self.is_chosen(one.gateway)) {
+            if let Some(refusal) = self.refusal(one) {
+                found.refusals.push(refusal);
+                continue;
+            }
+            found.routes.push(Route::Bypass(BypassPlace {
+                namespace: namespace_of(one.gateway).to_owned(),
+                export_to: self.namespaces(one),
+                selector: self.selector.clone(),
+                port: one.server.port.clone(),
+                host: self.ask.host.to_owned(),
+                answer: self.choice.answer.clone(),
+            }));
+            return self.with_probe(found, &[*one], HTTP);
+        }
+        found
+    }
+
+    fn route(&self, listed: &Listed<'_>, pattern: String) -> Route {
+        let gateway = object_name(listed.gateway);
+        let export_to = self.namespaces(listed);
+        Route::VirtualService { gateway, export_to, pattern, answer: self.choice.answer.clone() }
+    }
+
+    /// The namespaces of the Envoys, which are those of their Services.
+    fn namespaces(&self, listed: &Listed<'_>) -> BTreeSet<String> {
+        let namespaces: BTreeSet<_> =
+            self.services.iter().map(|service| namespace_of(*service).to_owned()).collect();
+        match namespaces.is_empty() {
+            true => [namespace_of(listed.gateway).to_owned()].into(),
+            false => namespaces,
+        }
+    }
+
+    /// Why the Certificate's namespace may not prove the name here.
+    fn refusal(&self, listed: &Listed<'a>) -> Option<Refusal> {
+        let (ask, home) = (self.ask, namespace_of(listed.gateway));
+        let namespace = ask.question.namespace;
+        let gateway = title(listed.gateway);
+        if admitted(listed, namespace, ask.host).is_none() {
+            let entries = listed.server.hosts.iter().filter(|one| fits(one, ask.host));
+            let entries: Vec<_> = entries.map(String::as_str).collect();
+            return Some(ask.refusal(
+                RefusalReason::NotAllowed,
+                format!(
+                    "{gateway} lists {} for other namespaces than {namespace}, as {}: add {namespace}/{} there, or \
+                     put the Certificate in a namespace that it is for",
+                    ask.host,
+                    entries.join(", "),
+                    ask.host
+                ),
+            ));
+        }
+        served_by_others(ask, &gateway, Some(home), &self.served())
+    }
+
+    /// The VirtualServices that take the name on these Envoys, on whatever port.
+    fn served(&self) -> Served {
+        let all = self.gateways.iter().flat_map(|gateway| self.servers(gateway));
+        let all: Vec<_> = all.flat_map(|one| self.all_routed(&one).collect::<Vec<_>>()).collect();
+        let closest = all.iter().map(|one| one.fit).max();
+        let routes = all.iter().filter(|one| Some(one.fit) == closest);
+        let routes = routes.map(|one| object_name(one.virtual_service)).collect();
+        Served { kind: "VirtualService", routes }
+    }
+
+    /// The Secret that the server waits for, if it is the Certificate's.
+    fn placeholder(&self, listed: &Listed<'_>) -> Option<ObjectName> {
+        let secret = self.ask.question.secret;
+        let mut credentials = listed.server.tls.iter().flat_map(ServerTls::credentials);
+        let is_it =
+            self.namespaces(listed).contains(&secret.namespace) && credentials.any(|one| one == secret.name);
+        is_it.then(|| secret.clone())
+    }
+
+    fn without_https(&self, listed: &Listed<'_>) -> Refusal {
+        self.ask.refusal(
+            RefusalReason::RedirectWithoutHttps,
+            format!(
+                "{} redirects {} to HTTPS (tls.httpsRedirect), and no Gateway with the selector {} has an HTTPS \
+                 server on port 443 for it: add one, or take the redirect away",
+                title(listed.gateway),
+                self.ask.host,
+                self.labels()
+            ),
+        )
+    }
+
+    /// What was found, if the Pods can be asked.
+    fn with_probe(&self, mut found: Found, used: &[Listed<'_>], public: u16) -> Found {
+        let Some(first) = used.first() else { return found };
+        match self.addresses(used, public) {
+            Ok(addresses) => {
+                let (host, gateway) = (self.ask.host.to_owned(), title(first.gateway));
+                found.probes.push(Probe { host, gateway, addresses, is_tls: public == HTTPS });
+                found
+            }
+            Err(why) => {
+                let message = format!("{} can not be asked: {why}", title(first.gateway));
+                Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
+            }
+        }
+    }
+
+    fn addresses(&self, used: &[Listed<'_>], public: u16) -> Result<BTreeSet<SocketAddr>, String> {
+        if let Some(addresses) = self.choice.addresses {
+            return endpoints::given(addresses, public);
+        }
+        let numbers: BTreeSet<_> = used.iter().map(|one| one.server.port.number).collect();
+        let each = numbers.iter().map(|number| {
+            pods(self.ask.others.cluster, &self.services, public, *number).map_err(|why| self.hint(&why))
+        });
+        each.collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
+    }
+
+    fn hint(&self, why: &str) -> String {
+        if self.selector.is_empty() {
+            return "it has no selector, so that it is for every Pod of the mesh: give it one, or name addresses in \
+                    the solver"
+                .to_owned();
+        }
+        format!(
+            "there is {why}, by its selector {}: mend that, or name addresses in the solver",
+            self.labels()
+        )
+    }
+
+    fn labels(&self) -> String {
+        let labels: Vec<_> = self.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        labels.join(",")
+    }
+}
+
+/// How a message names a Gateway.
+fn title(gateway: &Gateway) -> String {
+    format!("Gateway {}", object_name(gateway))
+}
+
+fn fits(entry: &str, host: &str) -> bool {
+    fit(ServerHost::parse(entry).host, host).is_some()
+}
+
+/// By how close an entry of a server VirtualServices of a namespace may take the name.
+fn admitted(listed: &Listed<'_>, namespace: &str, host: &str) -> Option<Fit> {
+    let home = namespace_of(listed.gateway);
+    let entries = listed.server.hosts.iter().map(|entry| ServerHost::parse(entry));
+    let admitting = entries.filter(|entry| entry.admits(namespace, home));
+    most_specific(admitting.map(|entry| entry.host), host).map(|(fit, _)| fit)
+}
+
+/// Whether a VirtualService names the Gateway and is seen where that is.
+fn is_bound(virtual_service: &VirtualService, gateway: &Gateway) -> bool {
+    let (own, home) = (namespace_of(virtual_service), namespace_of(gateway));
+    let exported = &virtual_service.spec.export_to;
+    let is_seen = exported.is_empty()
+        || exported.iter().any(|to| to == "*" || to == home || (to == "." && own == home));
+    let name = object_name(gateway);
+    is_seen && virtual_service.spec.gateways.iter().any(|one| gateway_name(one, own) == name)
+}
+
+/// The Gateway that a VirtualService in `own` means: `namespace/name`, `./name`, `name`, or the name in the cluster's
+/// DNS that manifests of Istio's first versions have.
+fn gateway_name(reference: &str, own: &str) -> ObjectName {
+    if let Some((namespace, name)) = reference.split_once('/') {
+        return ObjectName::new(if namespace == "." { own } else { namespace }, name);
+    }
+    match reference.split_once('.') {
+        Some((name, rest)) => ObjectName::new(rest.split('.').next().unwrap_or(rest), name),
+        None => ObjectName::new(own, reference),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RefusalReason::{GatewayNotReady, NoGateway, NotAllowed, RedirectWithoutHttps};
+    use super::super::fixture::{Asking, asking, cluster, service};
+    use crate::cluster::Cluster;
+
+    const PUBLIC: &str = "{istio: public}";
+
+    fn gateway(name: &str, servers: &str) -> String {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{namespace: infra, name: {name}}}
+spec: {{selector: {PUBLIC}, servers: [{servers}]}}
+---
+"
+        )
+    }
+
+    fn http(hosts: &str) -> String {
+        format!("{{port: {{number: 80, protocol: HTTP, name: http}}, hosts: [{hosts}]}}")
+    }
+
+    fn redirecting(hosts: &str) -> String {
+        format!(
+            "{{port: {{number: 80, protocol: HTTP, name: http}}, hosts: [{hosts}], tls: {{httpsRedirect: true}}}}"
+        )
+    }
+
+    fn https(hosts: &str) -> String {
+        format!(
+            "{{port: {{number: 443, protocol: HTTPS, name: https}}, hosts: [{hosts}], \
+             tls: {{mode: SIMPLE, credentialName: www-tls}}}}"
+        )
+    }
+
+    fn virtual_service(name: &str, hosts: &str, gateways: &str) -> String {
+        let (namespace, name) = name.split_once('/').unwrap();
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{namespace: {namespace}, name: {name}}}
+spec: {{hosts: [{hosts}], gateways: [{gateways}]}}
+---
+"
+        )
+    }
+
+    fn with_service(parts: &[String]) -> Cluster {
+        cluster(&(service("public", PUBLIC, "10.0.0.1") + &parts.concat()))
+    }
+
+    #[test]
+    fn the_host_of_the_route_that_serves_is_copied() {
+        let wild = r#""*.example.test""#;
+        for (hosts, gateways, wanted) in [
+            (wild, "infra/public", "*.example.test"),
+            (r#""*", foo.example.test"#, "infra/public", "foo.example.test"),
+            (r#""*""#, "mesh, infra/public", "*"),
+            (wild, "public.infra.svc.cluster.local", "*.example.test"),
+            (wild, "public", "foo.example.test"),
+            (wild, "infra/other", "foo.example.test"),
+            ("bar.example.test", "infra/public", "foo.example.test"),
+        ] {
+            let cluster = with_service(&[
+                gateway("public", &http(r#""*""#)),
+                virtual_service("shop/web", hosts, gateways),
+            ]);
+            let routes = asking("shop", &["foo.example.test"]).routes(&cluster);
+            let probe = "probe http foo.example.test 10.0.0.1:8080";
+            let route = format!("vs infra/public {wanted} for foo.example.test");
+            assert_eq!(routes, [route.as_str(), probe], "{hosts} {gateways}");
+        }
+    }
+
+    #[test]
+    fn redirects_are_passed_by_or_answered_on_https() {
+        let wild = r#""*.example.test""#;
+        let host = ["foo.example.test"];
+        let passed = ["bypass infra 80 foo.example.test", "probe http foo.example.test 10.0.0.1:8080"];
+        let cluster = with_service(&[gateway("public", &format!("{}, {}", redirecting(wild), https(wild)))]);
+        assert_eq!(asking("shop", &host).routes(&cluster), passed);
+
+        let exact = format!("{}, {}", redirecting("foo.example.test"), https(wild));
+        let answered = [
+            "vs infra/public foo.example.test for foo.example.test",
+            "probe https foo.example.test 10.0.0.1:8443",
+            "placeholder infra/www-tls",
+        ];
+        let cluster = with_service(&[gateway("public", &exact)]);
+        assert_eq!(asking("shop", &host).routes(&cluster), answered);
+
+        let cluster = with_service(&[gateway("public", &redirecting("foo.example.test"))]);
+        let (reason, message) = asking("shop", &host).refusal(&cluster);
+        assert_eq!(reason, RedirectWithoutHttps);
+        assert_eq!(
+            message,
+            "Gateway infra/public redirects foo.example.test to HTTPS (tls.httpsRedirect), and no Gateway with the \
+             selector istio=public has an HTTPS server on port 443 for it: add one, or take the redirect away"
+        );
+    }
+
+    #[test]
+    fn a_name_that_others_serve_is_refused_unless_it_is_allowed() {
+        let cluster = with_service(&[
+            gateway("public", &http(r#""*""#)),
+            virtual_service("shop/web", r#""*.example.test""#, "infra/public"),
+        ]);
+        let host = ["foo.example.test"];
+        let (reason, message) = asking("evil", &host).refusal(&cluster);
+        assert_eq!(reason, NotAllowed);
+        assert_eq!(
+            message,
+            "foo.example.test is served on Gateway infra/public by VirtualService shop/web, not by namespace evil: \
+             put the Certificate in namespace shop or infra, or name evil and foo.example.test in one entry of \
+             spec.acme.allow of a ClusterIssuer"
+        );
+        let route = "vs infra/public *.example.test for foo.example.test";
+        assert_eq!(asking("infra", &host).routes(&cluster)[0], route);
+        let open = "[{namespaces: {names: [evil]}, dnsNames: ['*.example.test']}]";
+        assert_eq!(Asking { allow: Some(open), ..asking("evil", &host) }.routes(&cluster)[0], route);
+        let vague = "[{namespaces: {names: [evil]}}, {dnsNames: ['*.example.test']}]";
+        let refusal = Asking { allow: Some(vague), ..asking("evil", &host) }.refusal(&cluster);
+        assert_eq!(refusal, (NotAllowed, message));
+    }
+
+    #[test]
+    fn no_gateway_and_no_pods_are_told() {
+        let host = ["foo.example.test"];
+        let (reason, message) = asking("shop", &host).refusal(&with_service(&[]));
+        assert_eq!(reason, NoGateway);
+        assert!(message.starts_with("no gateway serves foo.example.test on port 80: add it to"), "{message}");
+        let (reason, message) =
+            asking("shop", &host).refusal(&cluster(&gateway("public", &http("foo.example.test"))));
+        assert_eq!(reason, GatewayNotReady);
+        assert_eq!(
+            message,
+            "Gateway infra/public can not be asked: there is no Service with port 80, by its selector \
+             istio=public: mend that, or name addresses in the solver"
+        );
+    }
+}
