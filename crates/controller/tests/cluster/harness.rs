@@ -115,10 +115,6 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         Ok(())
     }
 
-    pub(crate) async fn delete(&self, yaml: &str) -> Outcome {
-        Ok(gatecert_testkit::cluster::delete(&self.cluster.client, yaml).await?)
-    }
-
     /// Makes namespaces.
     pub(crate) async fn namespaces(&self, names: &[&str]) -> Outcome {
         for name in names {
