@@ -161,9 +161,9 @@ pub(crate) async fn several_gateways_for_one_host(world: &World) -> Outcome {
         .apply(
             &[
                 gateway("istio-system", "many-a", &[http("many-a", &["www.many.test"], "")]),
-                gateway("app", "many-b", &[http("many-b", &["*.many.test"], "")]),
+                gateway("istio-system", "many-b", &[http("many-b", &["*.many.test"], "")]),
                 gateway("istio-system", "many-c", &[https("many-c", &["www.many.test"], "many")]),
-                route("app", "many", "app/many-b", &["*.many.test"]),
+                route("app", "many", "istio-system/many-b", &["*.many.test"]),
             ]
             .concat(),
         )

@@ -29,7 +29,22 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
 /// Where the application is.
-const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
+pub(crate) const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
+
+/// The user that the controller is to the API server.
+pub(crate) const USER: &str = "system:serviceaccount:gatecert-system:gatecert";
+
+const RIGHTS: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: gatecert, namespace: gatecert-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: gatecert}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: gatecert, namespace: gatecert-system}]
+";
 
 /// The cluster with the controller in it.
 pub(crate) struct World {
@@ -75,7 +90,9 @@ impl World {
         let roots = cluster.pebble.root_pem(0).await?;
 
         let (stop, stopped) = oneshot::channel::<()>();
-        let client = cluster.server.client().await?;
+        apply(&cluster.client, RIGHTS).await?;
+        let token = cluster.server.service_account_token("gatecert-system", "gatecert").await?;
+        let client = cluster.server.client_for(&token).await?;
         tokio::spawn(async move {
             let stopped = async {
                 let _ = stopped.await;

@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test with a harness of its own")]
 
 mod change;
+mod cost;
 mod gateway;
+mod gateway_api;
 mod harness;
 mod manifest;
 mod proxy;
 mod refusal;
+mod year_2018;
 
 use harness::World;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -61,6 +64,9 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::hosts_are_for_namespaces,
         gateway::a_host_that_nobody_serves,
         gateway::a_policy_that_denies_everything,
+        gateway_api::two_listeners_on_one_port,
+        gateway_api::a_listener_set_with_tls_only,
+        year_2018::nobody_lends_a_hand,
         change::names_come_and_go,
         change::another_key_and_another_profile_word,
         change::a_secret_of_another_name,
@@ -69,6 +75,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_renewal_that_is_asked_for,
         change::a_secret_of_somebody_else,
         change::a_certificate_that_goes_in_mid_order,
+        cost::eight_writes_for_one_certificate,
         refusal::issuers,
         refusal::certificates,
         refusal::a_secret_of_the_wrong_type,

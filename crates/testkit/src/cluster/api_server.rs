@@ -192,6 +192,22 @@ current-context: test
             .map_err(|error| failed(error.into()))
     }
 
+    /// A token of a ServiceAccount, as its Pods have it.
+    ///
+    /// # Errors
+    /// There is no such ServiceAccount.
+    pub async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String, StartError> {
+        use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+        let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
+            kube::Api::namespaced(self.client().await?, namespace);
+        let audiences = vec!["https://kubernetes.default.svc".to_owned()];
+        let spec = TokenRequestSpec { audiences, ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let answer = accounts.create_token_request(name, &Default::default(), &request).await;
+        let answer = answer.map_err(|source| StartError::request("kube-apiserver", source))?;
+        Ok(answer.status.map(|status| status.token).unwrap_or_default())
+    }
+
     /// A client of the administrator.
     ///
     /// # Errors
