@@ -4,7 +4,9 @@ mod endpoints;
 mod entitlement;
 #[cfg(test)]
 mod fixture;
+mod gateway_api;
 mod host;
+mod ingress;
 mod istio;
 mod others;
 mod place;

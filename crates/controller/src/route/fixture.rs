@@ -3,6 +3,7 @@
 use super::{Placement, Question, Refusal, RefusalReason, place};
 use crate::cluster::Cluster;
 use gatecert_api::{Allowed, Solver};
+use gatecert_render::gateway_api::ParentReference;
 use gatecert_render::{ObjectName, ServiceName};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -118,6 +119,21 @@ fn lines(placement: &Placement) -> Vec<String> {
     for place in &placement.bypasses {
         lines.push(format!("bypass {} {} {}", place.namespace, place.port.number, place.host));
     }
+    for place in &placement.http_routes {
+        let parents: Vec<_> = place.parents.iter().map(parent).collect();
+        lines.push(format!(
+            "route in {} on {}: {} for {}",
+            place.namespace,
+            parents.join(","),
+            joined(&place.patterns),
+            joined(&place.hosts)
+        ));
+    }
+    for place in &placement.ingresses {
+        for (pattern, hosts) in &place.hosts {
+            lines.push(format!("ingress {} {pattern} for {}", place.class, joined(hosts)));
+        }
+    }
     for probe in &placement.probes {
         let scheme = if probe.is_tls { "https" } else { "http" };
         lines.push(format!("probe {scheme} {} {}", probe.host, joined(&probe.addresses)));
@@ -126,6 +142,12 @@ fn lines(placement: &Placement) -> Vec<String> {
         lines.push(format!("placeholder {secret}"));
     }
     lines
+}
+
+fn parent(parent: &ParentReference) -> String {
+    let (kind, namespace) = (parent.kind.as_deref().unwrap_or("Gateway"), parent.namespace.as_deref());
+    let section = parent.section_name.as_deref().unwrap_or("all");
+    format!("{kind} {}/{} {section}", namespace.unwrap_or("."), parent.name)
 }
 
 fn joined<T: ToString>(all: &BTreeSet<T>) -> String {

@@ -31,6 +31,18 @@ pub(super) fn fit(pattern: &str, host: &str) -> Option<Fit> {
     end.eq_ignore_ascii_case(suffix).then_some(Fit::Suffix(suffix.len()))
 }
 
+/// As [`fit`], where `*.example.com` stands for names one label below only, and `*` for nothing.
+pub(super) fn fit_one_label(pattern: &str, host: &str) -> Option<Fit> {
+    match fit(pattern, host)? {
+        Fit::Any => None,
+        Fit::Suffix(length) => {
+            let label = host.get(..host.len() - length)?;
+            (!label.contains('.')).then_some(Fit::Suffix(length))
+        }
+        Fit::Exact => Some(Fit::Exact),
+    }
+}
+
 /// Of patterns, the one that fits the host most closely: where Envoy looks, and the only place where it looks.
 pub(super) fn most_specific<'a>(
     patterns: impl IntoIterator<Item = &'a str>,
@@ -93,6 +105,14 @@ mod tests {
         ] {
             assert_eq!(fit(pattern, host), wanted, "{pattern} {host}");
         }
+    }
+
+    #[test]
+    fn an_ingress_wildcard_has_one_label() {
+        assert_eq!(fit_one_label("*.example.test", "foo.example.test"), Some(Fit::Suffix(13)));
+        assert_eq!(fit_one_label("*.example.test", "a.b.example.test"), None);
+        assert_eq!(fit_one_label("*", "foo.example.test"), None);
+        assert_eq!(fit_one_label("foo.example.test", "foo.example.test"), Some(Fit::Exact));
     }
 
     #[test]

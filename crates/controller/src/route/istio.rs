@@ -4,7 +4,7 @@ use super::endpoints::{HTTP, HTTPS, is_reached, pods, services_of};
 use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, ServerHost, fit, is_address, most_specific};
 use super::others::{Others, namespace_of, object_name};
-use super::place::{Ask, Found, Route};
+use super::place::{Ask, Found, Piece};
 use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
 use crate::cluster::Service;
 use gatecert_api::GatewayReference;
@@ -224,7 +224,7 @@ impl<'a> Workload<'a> {
                 found.refusals.push(refusal);
                 continue;
             }
-            found.routes.push(Route::Bypass(BypassPlace {
+            found.routes.push(Piece::Bypass(BypassPlace {
                 namespace: namespace_of(one.gateway).to_owned(),
                 export_to: self.namespaces(one),
                 selector: self.selector.clone(),
@@ -237,10 +237,10 @@ impl<'a> Workload<'a> {
         found
     }
 
-    fn route(&self, listed: &Listed<'_>, pattern: String) -> Route {
+    fn route(&self, listed: &Listed<'_>, pattern: String) -> Piece {
         let gateway = object_name(listed.gateway);
         let export_to = self.namespaces(listed);
-        Route::VirtualService { gateway, export_to, pattern, answer: self.choice.answer.clone() }
+        Piece::VirtualService { gateway, export_to, pattern, answer: self.choice.answer.clone() }
     }
 
     /// The namespaces of the Envoys, which are those of their Services.

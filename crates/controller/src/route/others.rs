@@ -2,7 +2,8 @@
 
 use crate::cluster::Cluster;
 use gatecert_api::annotation;
-use gatecert_render::{ObjectName, istio};
+use gatecert_render::{ObjectName, gateway_api, istio};
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use std::collections::BTreeMap;
@@ -14,6 +15,10 @@ pub(super) struct Others<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) istio_gateways: Vec<&'a istio::Gateway>,
     pub(super) virtual_services: Vec<&'a istio::VirtualService>,
+    pub(super) gateways: Vec<&'a gateway_api::Gateway>,
+    pub(super) listener_sets: Vec<&'a gateway_api::ListenerSet>,
+    pub(super) http_routes: Vec<&'a gateway_api::HttpRoute>,
+    pub(super) ingresses: Vec<&'a Ingress>,
 }
 
 impl<'a> Others<'a> {
@@ -23,6 +28,10 @@ impl<'a> Others<'a> {
             cluster,
             istio_gateways: of_others(&cluster.istio_gateways),
             virtual_services: of_others(&cluster.virtual_services),
+            gateways: of_others(&cluster.gateways),
+            listener_sets: of_others(&cluster.listener_sets),
+            http_routes: of_others(&cluster.http_routes),
+            ingresses: of_others(&cluster.ingresses),
         }
     }
 

@@ -2,13 +2,17 @@
 
 use super::others::Others;
 use super::{
-    BypassPlace, Placement, Probe, Question, Refusal, RefusalReason, VirtualServicePlace, entitlement, istio,
-    solver,
+    BypassPlace, HttpRoutePlace, IngressPlace, Placement, Probe, Question, Refusal, RefusalReason,
+    VirtualServicePlace, entitlement, gateway_api, ingress, istio, solver,
 };
 use crate::cluster::Cluster;
 use gatecert_api::Http01Solver;
+use gatecert_render::gateway_api::ParentReference;
 use gatecert_render::{Answer, ObjectName};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Names on one HTTPRoute. The Gateway API takes 16 hosts and 16 rules, and each name needs a rule.
+const MAX_ROUTE_HOSTS: usize = 16;
 
 /// Finds what has to be put where for the CA to be answered for every name.
 ///
@@ -54,19 +58,23 @@ impl Ask<'_> {
     }
 }
 
-/// A route for one name on one gateway.
+/// A piece of a placement: the route for one name on one gateway.
 #[derive(Debug)]
-pub(super) enum Route {
+pub(super) enum Piece {
     /// By a VirtualService.
     VirtualService { gateway: ObjectName, export_to: BTreeSet<String>, pattern: String, answer: Answer },
     /// By a Gateway and a VirtualService.
     Bypass(BypassPlace),
+    /// By an HTTPRoute in `namespace`; `*` is the host of a route without hosts.
+    HttpRoute { namespace: String, parent: ParentReference, pattern: String },
+    /// By an Ingress.
+    Ingress { class: String, pattern: String },
 }
 
 /// What there is for one name.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) routes: Vec<Route>,
+    pub(super) routes: Vec<Piece>,
     pub(super) probes: Vec<Probe>,
     pub(super) placeholders: BTreeSet<ObjectName>,
     pub(super) refusals: Vec<Refusal>,
@@ -123,9 +131,20 @@ fn by_solver(ask: &Ask<'_>, solver: &Http01Solver) -> Found {
         };
         return istio::find(ask, &choice);
     }
+    if let Some(gateway_api) = &solver.gateway_api {
+        let (parents, addresses) = (gateway_api.parent_refs.as_deref(), gateway_api.addresses.as_deref());
+        return gateway_api::find(ask, &gateway_api::Choice { parents, addresses });
+    }
+    if let Some(ingress) = &solver.ingress {
+        let class = Some(ingress.ingress_class_name.as_str());
+        return ingress::find(ask, &ingress::Choice { class, addresses: ingress.addresses.as_deref() });
+    }
     let auto = solver.auto.clone().unwrap_or_default();
     let choice = istio::Choice { gateways: None, answer: ask.answer(auto.answer), addresses: None };
-    istio::find(ask, &choice)
+    let mut found = istio::find(ask, &choice);
+    found.extend(gateway_api::find(ask, &gateway_api::Choice { parents: None, addresses: None }));
+    found.extend(ingress::find(ask, &ingress::Choice { class: None, addresses: None }));
+    found
 }
 
 /// Why nothing was found.
@@ -134,6 +153,11 @@ fn nowhere(ask: &Ask<'_>, solver: &Http01Solver) -> String {
     if solver.istio.is_some() {
         return format!(
             "no Istio Gateway serves {host} on port 80: add it to the hosts of an HTTP server there"
+        );
+    }
+    if solver.gateway_api.is_some() {
+        return format!(
+            "no Gateway has an HTTP listener on port 80 for {host}: add one, or a hostname to one"
         );
     }
     format!(
@@ -165,18 +189,26 @@ impl Builder {
     fn add(&mut self, host: &str, found: Found) {
         // From a pattern to the gateways that serve the name by it.
         let mut bound: BTreeMap<String, Bound> = BTreeMap::new();
+        let mut attached: BTreeMap<(String, String), BTreeSet<ParentReference>> = BTreeMap::new();
         for route in found.routes {
             match route {
-                Route::VirtualService { gateway, export_to, pattern, answer } => {
+                Piece::VirtualService { gateway, export_to, pattern, answer } => {
                     let bound = bound.entry(pattern).or_insert_with(|| Bound::new(answer));
                     bound.gateways.insert(gateway);
                     bound.export_to.extend(export_to);
                 }
-                Route::Bypass(place) => self.placement.bypasses.push(place),
+                Piece::Bypass(place) => self.placement.bypasses.push(place),
+                Piece::HttpRoute { namespace, parent, pattern } => {
+                    attached.entry((namespace, pattern)).or_default().insert(parent);
+                }
+                Piece::Ingress { class, pattern } => self.add_ingress(host, class, pattern),
             }
         }
         for (pattern, bound) in bound {
             self.add_virtual_service(host, pattern, bound);
+        }
+        for ((namespace, pattern), parents) in attached {
+            self.add_http_route(host, namespace, pattern, parents);
         }
         self.placement.placeholders.extend(found.placeholders);
         for probe in found.probes {
@@ -199,6 +231,42 @@ impl Builder {
         }
         let (patterns, hosts) = ([pattern].into(), [host.to_owned()].into());
         places.push(VirtualServicePlace { gateways, export_to, patterns, hosts, answer });
+    }
+
+    /// As for VirtualServices. A route without hosts is for every host of its listeners, so that it has no others.
+    fn add_http_route(
+        &mut self,
+        host: &str,
+        namespace: String,
+        pattern: String,
+        parents: BTreeSet<ParentReference>,
+    ) {
+        let places = &mut self.placement.http_routes;
+        let patterns: BTreeSet<_> = (pattern != "*").then_some(pattern).into_iter().collect();
+        let is_shared = |place: &&mut HttpRoutePlace| {
+            place.namespace == namespace
+                && place.parents == parents
+                && place.patterns.is_empty() == patterns.is_empty()
+                && place.hosts.len() < MAX_ROUTE_HOSTS
+        };
+        if let Some(place) = places.iter_mut().find(is_shared) {
+            place.patterns.extend(patterns);
+            place.hosts.insert(host.to_owned());
+            return;
+        }
+        let hosts = [host.to_owned()].into();
+        places.push(HttpRoutePlace { namespace, parents, patterns, hosts });
+    }
+
+    fn add_ingress(&mut self, host: &str, class: String, pattern: String) {
+        let places = &mut self.placement.ingresses;
+        let found = places.iter().position(|place| place.class == class).unwrap_or_else(|| {
+            places.push(IngressPlace { class, hosts: BTreeMap::new() });
+            places.len() - 1
+        });
+        if let Some(place) = places.get_mut(found) {
+            place.hosts.entry(pattern).or_default().insert(host.to_owned());
+        }
     }
 
     fn add_probe(&mut self, probe: Probe) {
