@@ -130,3 +130,98 @@ pub(super) fn given(addresses: &[String], public: u16) -> Result<BTreeSet<Socket
     };
     addresses.iter().map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::fixture::cluster;
+
+    const BOTH_FAMILIES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {namespace: infra, name: public}
+spec:
+  selector: {app: public, istio: public}
+  ports: [{name: http, port: 80}, {name: plain, port: 8000}, {name: https, port: 443}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: infra, name: public-4, labels: {kubernetes.io/service-name: public}}
+addressType: IPv4
+endpoints:
+- {addresses: [10.0.0.1], conditions: {ready: true}}
+- {addresses: [10.0.0.2], conditions: {ready: false}}
+- {addresses: [10.0.0.3, 10.0.0.4], conditions: {}}
+ports: [{name: http, port: 8080}, {name: plain, port: 8081}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: infra, name: public-6, labels: {kubernetes.io/service-name: public}}
+addressType: IPv6
+endpoints: [{addresses: ['fd00::1']}]
+ports: [{name: http, port: 8080}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: infra, name: public-names, labels: {kubernetes.io/service-name: public}}
+addressType: FQDN
+endpoints: [{addresses: [gateway.test]}]
+ports: [{name: http, port: 8080}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: other, name: public-4, labels: {kubernetes.io/service-name: public}}
+addressType: IPv4
+endpoints: [{addresses: [10.9.9.9]}]
+ports: [{name: http, port: 8080}]
+";
+
+    #[test]
+    fn ready_pods_of_both_families_are_asked() {
+        let cluster = cluster(BOTH_FAMILIES);
+        let services: Vec<_> = cluster.services.iter().map(AsRef::as_ref).collect();
+        let found = |public, number| {
+            let all = pods(&cluster, &services, public, number)?;
+            Ok(all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let http = "10.0.0.1:8080 10.0.0.3:8080 [fd00::1]:8080".to_owned();
+        let missing: Result<_, String> = Err("no Service with port 80".to_owned());
+        let unready = Err("no ready Pod behind Service infra/public".to_owned());
+        assert_eq!(found(80, 80), Ok(http.clone()));
+        assert_eq!(found(80, 8080), Ok(http));
+        assert_eq!(found(80, 8081), missing);
+        // A port of the Pods that no Service has, which a load balancer may lead to.
+        assert_eq!(found(8081, 8081), Ok("10.0.0.1:8081 10.0.0.3:8081".to_owned()));
+        assert_eq!(found(443, 443), unready);
+        assert!(is_reached(&cluster, &services, 80, 8080));
+        assert!(!is_reached(&cluster, &services, 80, 8081));
+    }
+
+    #[test]
+    fn a_service_is_found_by_labels_that_lead_to_the_same_pods() {
+        let cluster = cluster(BOTH_FAMILIES);
+        for (labels, wanted) in [
+            ("{istio: public}", 1),
+            ("{app: public, istio: public}", 1),
+            ("{app: public, istio: public, tier: edge}", 1),
+            ("{istio: other}", 0),
+            ("{app: public, istio: other}", 0),
+            ("{}", 0),
+        ] {
+            let labels = serde_saphyr::from_str(labels).unwrap();
+            assert_eq!(services_of(&cluster, &labels).len(), wanted, "{labels:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        let read = |text: &str, public| {
+            given(&[text.to_owned()], public).map(|all| all.first().unwrap().to_string())
+        };
+        assert_eq!(read("192.0.2.1", HTTP).unwrap(), "192.0.2.1:80");
+        assert_eq!(read("192.0.2.1:30080", HTTP).unwrap(), "192.0.2.1:30080");
+        assert_eq!(read("192.0.2.1:30080", HTTPS).unwrap(), "192.0.2.1:443");
+        assert_eq!(read("[2001:db8::1]", HTTPS).unwrap(), "[2001:db8::1]:443");
+        assert!(read("gateway.test", HTTP).is_err());
+    }
+}

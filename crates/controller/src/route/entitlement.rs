@@ -98,3 +98,91 @@ pub(super) fn selects(selector: &LabelSelector, namespace: &str, others: &Others
     let Ok(selector) = Selector::try_from(selector.clone()) else { return false };
     others.namespace_labels(namespace).is_some_and(|labels| selector.matches(&labels))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::fixture::{Asking, asking, cluster, service};
+
+    const NAMESPACES: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {namespace: infra, name: public}
+spec:
+  selector: {istio: public}
+  servers: [{port: {number: 80, protocol: HTTP, name: http}, hosts: ['*']}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {team: web}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: bare}
+---
+";
+
+    #[test]
+    fn a_list_lets_namespaces_ask_for_names() {
+        let cluster = cluster(&(service("public", "{istio: public}", "10.0.0.1") + NAMESPACES));
+        for (allow, namespace, host, wanted) in [
+            ("[]", "shop", "foo.example.test", false),
+            ("[{}]", "shop", "foo.example.test", true),
+            ("[{dnsNames: [foo.example.test]}]", "shop", "foo.example.test", true),
+            ("[{dnsNames: [Foo.Example.test]}]", "shop", "foo.example.test", true),
+            ("[{dnsNames: ['*.example.test']}]", "shop", "foo.example.test", true),
+            ("[{dnsNames: ['*.example.test']}]", "shop", "a.foo.example.test", false),
+            ("[{dnsNames: ['*.example.test']}]", "shop", "example.test", false),
+            ("[{dnsNames: ['*.0.2.1']}]", "shop", "192.0.2.1", false),
+            ("[{dnsNames: [192.0.2.1]}]", "shop", "192.0.2.1", true),
+            ("[{namespaces: {names: [shop]}}]", "shop", "foo.example.test", true),
+            ("[{namespaces: {names: [shop]}}]", "bare", "foo.example.test", false),
+            ("[{namespaces: {}}]", "shop", "foo.example.test", false),
+            ("[{namespaces: {selector: {matchLabels: {team: web}}}}]", "shop", "foo.example.test", true),
+            ("[{namespaces: {selector: {matchLabels: {team: web}}}}]", "bare", "foo.example.test", false),
+            ("[{namespaces: {selector: {}}}]", "bare", "foo.example.test", true),
+            ("[{namespaces: {selector: {}}}]", "gone", "foo.example.test", false),
+            (
+                "[{namespaces: {selector: {matchExpressions: [{key: team, operator: DoesNotExist}]}}}]",
+                "bare",
+                "foo.example.test",
+                true,
+            ),
+            (
+                "[{namespaces: {selector: {matchExpressions: [{key: team, operator: Odd}]}}}]",
+                "shop",
+                "foo.example.test",
+                false,
+            ),
+            (
+                "[{namespaces: {names: [bare]}}, {dnsNames: [bar.example.test]}]",
+                "shop",
+                "foo.example.test",
+                false,
+            ),
+        ] {
+            let result = Asking { allow: Some(allow), ..asking(namespace, &[host]) }.of(&cluster);
+            assert_eq!(result.is_ok(), wanted, "{allow} {namespace} {host}: {result:?}");
+        }
+        let (reason, message) = Asking { allow: Some("[]"), ..asking("shop", &["a.test"]) }.refusal(&cluster);
+        assert_eq!(reason, RefusalReason::NotAllowed);
+        assert_eq!(
+            message,
+            "spec.acme.allow of the ClusterIssuer has no entry for a.test in namespace shop: add one, or use another \
+             issuer"
+        );
+    }
+
+    #[test]
+    fn all_refusals_come_at_once() {
+        let cluster = cluster(&(service("public", "{istio: public}", "10.0.0.1") + NAMESPACES));
+        let allow = Some("[{dnsNames: [b.test]}]");
+        let refusals = Asking { allow, ..asking("shop", &["a.test", "b.test", "c.test"]) }.of(&cluster);
+        let hosts: Vec<_> = refusals.unwrap_err().into_iter().map(|one| one.host).collect();
+        assert_eq!(hosts, ["a.test", "c.test"]);
+        let solvers = "[{selector: {dnsNames: [b.test]}, http01: {auto: {}}}]";
+        let (reason, message) = Asking { solvers, ..asking("shop", &["a.test"]) }.refusal(&cluster);
+        assert_eq!(reason, RefusalReason::NoGateway);
+        assert!(message.starts_with("no solver of the issuer is for a.test: add the name"), "{message}");
+    }
+}
