@@ -200,12 +200,12 @@ current-context: test
         use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
         let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
             kube::Api::namespaced(self.client().await?, namespace);
-        let audiences = vec!["https://kubernetes.default.svc".to_owned()];
+        let audiences = Some(vec!["https://kubernetes.default.svc".to_owned()]);
         let spec = TokenRequestSpec { audiences, ..TokenRequestSpec::default() };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
         let answer = accounts.create_token_request(name, &Default::default(), &request).await;
         let answer = answer.map_err(|source| StartError::request("kube-apiserver", source))?;
-        Ok(answer.status.map(|status| status.token).unwrap_or_default())
+        Ok(answer.status.and_then(|status| status.token).unwrap_or_default())
     }
 
     /// A client of the administrator.
