@@ -5,7 +5,7 @@ use crate::follow::follow;
 use crate::options::Scope;
 use gatecert_render::{gateway_api, istio};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::runtime::reflector::{self, Lookup, Store};
+use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use std::fmt::Debug;
@@ -88,6 +88,11 @@ impl Caches {
             endpoint_slices: self.endpoint_slices.state(),
             namespaces: self.namespaces.state(),
         }
+    }
+
+    /// Whether there is an IngressClass of this name.
+    pub(crate) fn has_ingress_class(&self, name: &str) -> bool {
+        self.ingress_classes.get(&ObjectRef::new(name)).is_some()
     }
 
     /// The ReferenceGrants alone.

@@ -196,6 +196,7 @@ impl RouteSolver<'_> {
                 owner: self.owner,
                 name: challenge_name(self.owner, &format!("ingress-{}", place.class)),
                 class: &place.class,
+                is_annotated: !self.controller.caches.has_ingress_class(&place.class),
                 hosts: &hosts,
                 responder: &self.controller.responder,
             })))

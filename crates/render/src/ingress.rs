@@ -9,6 +9,9 @@ use k8s_openapi::api::networking::v1::{
 };
 use std::collections::BTreeMap;
 
+/// The annotation that named a class before there were IngressClasses.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+
 /// Challenges on an Ingress class.
 #[derive(Clone, Debug)]
 pub struct IngressForm<'a> {
@@ -18,6 +21,8 @@ pub struct IngressForm<'a> {
     pub name: String,
     /// The class.
     pub class: &'a str,
+    /// Whether the class is named by the annotation of old, as it has to be where there is no such IngressClass.
+    pub is_annotated: bool,
     /// The hosts, as the Ingress that serves them now has them, with the challenges of each.
     pub hosts: &'a BTreeMap<String, Vec<Challenge>>,
     /// Who answers them.
@@ -40,10 +45,14 @@ pub fn ingress(form: &IngressForm<'_>) -> Ingress {
         }),
     });
     let name = ObjectName::new(&form.responder.namespace, &form.name);
+    let mut metadata = form.owner.metadata(&name, annotation::PART_CHALLENGE);
+    if form.is_annotated {
+        metadata.annotations = Some([(CLASS_ANNOTATION.to_owned(), form.class.to_owned())].into());
+    }
     Ingress {
-        metadata: form.owner.metadata(&name, annotation::PART_CHALLENGE),
+        metadata,
         spec: Some(IngressSpec {
-            ingress_class_name: Some(form.class.to_owned()),
+            ingress_class_name: (!form.is_annotated).then(|| form.class.to_owned()),
             rules: Some(rules.collect()),
             ..IngressSpec::default()
         }),
