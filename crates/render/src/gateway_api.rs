@@ -26,6 +26,18 @@ pub struct GatewaySpec {
     /// Addresses that were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
+    /// Whose ListenerSets it takes; none is nobody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_listeners: Option<AllowedListeners>,
+}
+
+/// Whose ListenerSets a Gateway takes.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(default)]
+pub struct AllowedListeners {
+    /// Those of these namespaces; none is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<RouteNamespaces>,
 }
 
 /// An address.

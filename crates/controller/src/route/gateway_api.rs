@@ -9,7 +9,9 @@ use super::{Probe, Refusal, RefusalReason};
 use crate::cluster::Service;
 use gatecert_api::ParentReference as Chosen;
 use gatecert_render::ObjectName;
-use gatecert_render::gateway_api::{GROUP, Gateway, HttpRoute, Listener, ListenerSet, ParentReference};
+use gatecert_render::gateway_api::{
+    GROUP, Gateway, HttpRoute, Listener, ListenerSet, ParentReference, RouteNamespaces,
+};
 use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -112,16 +114,25 @@ impl Site<'_> {
             return namespace == self.holder.name().namespace;
         };
         let is_kind = allowed.kinds.is_empty() || allowed.kinds.iter().any(|one| one.kind == "HTTPRoute");
-        let from = allowed.namespaces.as_ref();
-        is_kind
-            && match from.and_then(|from| from.from.as_deref()).unwrap_or("Same") {
-                "All" => true,
-                "Same" => namespace == self.holder.name().namespace,
-                "Selector" => from
-                    .and_then(|from| from.selector.as_ref())
-                    .is_some_and(|labels| selects(labels, namespace, ask.others)),
-                _ => false,
-            }
+        is_kind && takes(allowed.namespaces.as_ref(), "Same", &self.holder.name().namespace, namespace, ask)
+    }
+}
+
+/// Whether something in the namespace `home` takes objects of another one. `absent` is what is meant without a word.
+fn takes(
+    namespaces: Option<&RouteNamespaces>,
+    absent: &str,
+    home: &str,
+    namespace: &str,
+    ask: &Ask<'_>,
+) -> bool {
+    match namespaces.and_then(|namespaces| namespaces.from.as_deref()).unwrap_or(absent) {
+        "All" => true,
+        "Same" => namespace == home,
+        "Selector" => namespaces
+            .and_then(|namespaces| namespaces.selector.as_ref())
+            .is_some_and(|labels| selects(labels, namespace, ask.others)),
+        _ => false,
     }
 }
 
@@ -145,7 +156,11 @@ struct Listening<'a> {
 impl<'a> Listening<'a> {
     fn new(ask: &'a Ask<'a>, choice: &'a Choice<'a>, gateway: &'a Gateway) -> Self {
         let own = gateway.spec.listeners.iter().map(|listener| (Holder::Gateway(gateway), listener));
+        // A ListenerSet that its Gateway does not take gives nobody anything.
+        let allowed = gateway.spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+        let home = namespace_of(gateway);
         let sets = ask.others.listener_sets.iter().filter(|set| is_of(set, gateway));
+        let sets = sets.filter(|set| takes(allowed, "None", home, namespace_of(**set), ask));
         let more =
             sets.flat_map(|set| set.spec.listeners.iter().map(|listener| (Holder::Set(set), listener)));
         let sites =

@@ -3,7 +3,7 @@
 use super::endpoints::{HTTP, HTTPS, is_reached, pods, services_of};
 use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, ServerHost, fit, is_address, most_specific};
-use super::others::{Others, namespace_of, object_name};
+use super::others::{Others, name_of, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
 use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
 use crate::cluster::Service;
@@ -104,9 +104,11 @@ impl<'a> Workload<'a> {
             listed.into_iter().partition(|one| one.server.is_redirecting());
         let served = plain.iter().filter_map(|one| Some(self.routed(one)?.fit)).max();
         // A redirecting server has a virtual host for each host that it lists, and one for each that is routed on it.
-        let redirected =
-            redirecting.iter().map(|one| self.routed(one).map_or(one.fit, |routed| routed.fit)).max();
-        match redirected {
+        let redirected = redirecting
+            .iter()
+            .flat_map(|one| [Some(one.fit), self.routed(one).map(|routed| routed.fit)])
+            .max();
+        match redirected.flatten() {
             None => self.plain(&plain, served),
             Some(redirected) if served > Some(redirected) => self.plain(&plain, served),
             // An address can not be a host of a Gateway, so it is never closer than the server that redirects it.
@@ -199,9 +201,13 @@ impl<'a> Workload<'a> {
                 .map(|one| Found::refused(self.without_https(one)))
                 .unwrap_or_default();
         };
+        let servers: Vec<_> = servers.into_iter().filter(|one| one.fit == closest).collect();
+        if let Some(one) = servers.iter().find(|one| is_asking_for_certificates(one.server)) {
+            return Found::refused(self.with_client_certificates(one));
+        }
         let mut found = Found::default();
         let mut used = Vec::new();
-        for one in servers.iter().filter(|one| one.fit == closest) {
+        for one in &servers {
             // Each server for HTTPS has routes of its own, so that none can hide those of another.
             let pattern = self.pattern(one, None).unwrap_or_else(|| self.ask.host.to_owned());
             match self.refusal(one) {
@@ -272,12 +278,15 @@ impl<'a> Workload<'a> {
                 ),
             ));
         }
-        served_by_others(ask, &gateway, Some(home), &self.served())
+        served_by_others(ask, &gateway, Some(home), &self.served(home))
     }
 
-    /// The VirtualServices that take the name on these Envoys, on whatever port.
-    fn served(&self) -> Served {
-        let all = self.gateways.iter().flat_map(|gateway| self.servers(gateway));
+    /// The VirtualServices that take the name on the Gateways of a namespace, on whatever port: where plain requests are
+    /// all redirected by one VirtualService, those for HTTPS tell whose the name is. What is bound to Gateways of other
+    /// namespaces tells nothing, since any tenant may have some.
+    fn served(&self, home: &str) -> Served {
+        let gateways = self.gateways.iter().filter(|gateway| namespace_of(**gateway) == home);
+        let all = gateways.flat_map(|gateway| self.servers(gateway));
         let all: Vec<_> = all.flat_map(|one| self.all_routed(&one).collect::<Vec<_>>()).collect();
         let closest = all.iter().map(|one| one.fit).max();
         let routes = all.iter().filter(|one| Some(one.fit) == closest);
@@ -303,6 +312,18 @@ impl<'a> Workload<'a> {
                 title(listed.gateway),
                 self.ask.host,
                 self.labels()
+            ),
+        )
+    }
+
+    fn with_client_certificates(&self, listed: &Listed<'_>) -> Refusal {
+        self.ask.refusal(
+            RefusalReason::RedirectWithoutHttps,
+            format!(
+                "{} is redirected to HTTPS (tls.httpsRedirect), where {} demands a certificate of clients (tls.mode \
+                 MUTUAL), which the CA has none of: take the redirect away, or use OPTIONAL_MUTUAL",
+                self.ask.host,
+                title(listed.gateway)
             ),
         )
     }
@@ -357,6 +378,10 @@ fn title(gateway: &Gateway) -> String {
     format!("Gateway {}", object_name(gateway))
 }
 
+fn is_asking_for_certificates(server: &Server) -> bool {
+    server.tls.as_ref().and_then(|tls| tls.mode.as_deref()) == Some("MUTUAL")
+}
+
 fn fits(entry: &str, host: &str) -> bool {
     fit(ServerHost::parse(entry).host, host).is_some()
 }
@@ -375,19 +400,19 @@ fn is_bound(virtual_service: &VirtualService, gateway: &Gateway) -> bool {
     let exported = &virtual_service.spec.export_to;
     let is_seen = exported.is_empty()
         || exported.iter().any(|to| to == "*" || to == home || (to == "." && own == home));
-    let name = object_name(gateway);
+    let name = (home, name_of(gateway));
     is_seen && virtual_service.spec.gateways.iter().any(|one| gateway_name(one, own) == name)
 }
 
-/// The Gateway that a VirtualService in `own` means: `namespace/name`, `./name`, `name`, or the name in the cluster's
-/// DNS that manifests of Istio's first versions have.
-fn gateway_name(reference: &str, own: &str) -> ObjectName {
+/// Namespace and name of the Gateway that a VirtualService in `own` means: `namespace/name`, `./name`, `name`, or the
+/// name in the cluster's DNS that manifests of Istio's first versions have.
+fn gateway_name<'a>(reference: &'a str, own: &'a str) -> (&'a str, &'a str) {
     if let Some((namespace, name)) = reference.split_once('/') {
-        return ObjectName::new(if namespace == "." { own } else { namespace }, name);
+        return (if namespace == "." { own } else { namespace }, name);
     }
     match reference.split_once('.') {
-        Some((name, rest)) => ObjectName::new(rest.split('.').next().unwrap_or(rest), name),
-        None => ObjectName::new(own, reference),
+        Some((name, rest)) => (rest.split('.').next().unwrap_or(rest), name),
+        None => (own, reference),
     }
 }
 
@@ -729,6 +754,57 @@ spec: {{hosts: [{hosts}], gateways: [{gateways}]}}
             "Gateway shop/none, which the solver names, does not exist: create it, or name another"
         );
         assert_eq!(ask("{answer: Responder}").unwrap().virtual_services[0].answer, responder());
+    }
+
+    #[test]
+    fn a_redirect_of_every_name_is_not_whose_the_name_is() {
+        let cluster = with_service(&[
+            gateway("web", &http("'*'")),
+            gateway("tls", &https("'*'")),
+            virtual_service("infra/redirect", "'*'", "infra/web"),
+            virtual_service("shop/web", "foo.example.test", "infra/tls"),
+        ]);
+        assert_eq!(asking("shop", &HOST).routes(&cluster)[0], "vs infra/web * for foo.example.test");
+        assert_eq!(asking("evil", &HOST).refusal(&cluster).0, NotAllowed);
+    }
+
+    #[test]
+    fn a_gateway_of_ones_own_takes_no_name_from_others() {
+        let bogus = http("'*'").replace("number: 80", "number: 9999");
+        let cluster = with_service(&[
+            gateway("public", &http("'*'")),
+            virtual_service("shop/web", WILD, "infra/public"),
+            gateway("bogus", &bogus).replace("namespace: infra", "namespace: evil"),
+            virtual_service("evil/web", "foo.example.test", "evil/bogus"),
+        ]);
+        assert_eq!(asking("evil", &HOST).refusal(&cluster).0, NotAllowed);
+    }
+
+    #[test]
+    fn the_ca_has_no_client_certificate() {
+        let mutual = https("foo.example.test").replace("SIMPLE", "MUTUAL");
+        let cluster =
+            with_service(&[gateway("public", &[redirecting("foo.example.test"), mutual].join(", "))]);
+        assert_eq!(
+            asking("shop", &HOST).refusal(&cluster),
+            (
+                RedirectWithoutHttps,
+                "foo.example.test is redirected to HTTPS (tls.httpsRedirect), where Gateway infra/public demands a \
+                 certificate of clients (tls.mode MUTUAL), which the CA has none of: take the redirect away, or use \
+                 OPTIONAL_MUTUAL"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn a_server_redirects_what_it_lists_for_others_too() {
+        let cluster = with_service(&[
+            gateway("public", &[redirecting("other/foo.example.test, '*'"), https("'*'")].join(", ")),
+            virtual_service("shop/web", "'*'", "infra/public"),
+        ]);
+        let routes = asking("shop", &HOST).routes(&cluster);
+        assert_eq!(routes[1], "probe https foo.example.test 10.0.0.1:8443");
     }
 
     fn responder() -> gatecert_render::Answer {

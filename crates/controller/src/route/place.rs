@@ -33,7 +33,7 @@ pub fn place(question: &Question<'_>, cluster: &Cluster) -> Result<Placement, Ve
             builder.add(host, found);
         }
     }
-    if refusals.is_empty() { Ok(builder.finish()) } else { Err(refusals) }
+    if refusals.is_empty() { Ok(builder.0) } else { Err(refusals) }
 }
 
 /// One name of a question.
@@ -181,9 +181,7 @@ impl Bound {
 
 /// Groups the routes of names into few objects.
 #[derive(Default)]
-struct Builder {
-    placement: Placement,
-}
+struct Builder(Placement);
 
 impl Builder {
     fn add(&mut self, host: &str, found: Found) {
@@ -197,7 +195,7 @@ impl Builder {
                     bound.gateways.insert(gateway);
                     bound.export_to.extend(export_to);
                 }
-                Piece::Bypass(place) => self.placement.bypasses.push(place),
+                Piece::Bypass(place) => self.0.bypasses.push(place),
                 Piece::HttpRoute { namespace, parent, pattern } => {
                     attached.entry((namespace, pattern)).or_default().insert(parent);
                 }
@@ -210,7 +208,7 @@ impl Builder {
         for ((namespace, pattern), parents) in attached {
             self.add_http_route(host, namespace, pattern, parents);
         }
-        self.placement.placeholders.extend(found.placeholders);
+        self.0.placeholders.extend(found.placeholders);
         for probe in found.probes {
             self.add_probe(probe);
         }
@@ -220,7 +218,7 @@ impl Builder {
     /// would be a new and more specific host on another, and hide what is served there.
     fn add_virtual_service(&mut self, host: &str, pattern: String, bound: Bound) {
         let Bound { gateways, export_to, answer } = bound;
-        let places = &mut self.placement.virtual_services;
+        let places = &mut self.0.virtual_services;
         let is_shared =
             |place: &&mut VirtualServicePlace| place.gateways == gateways && place.answer == answer;
         if let Some(place) = places.iter_mut().find(is_shared) {
@@ -241,7 +239,7 @@ impl Builder {
         pattern: String,
         parents: BTreeSet<ParentReference>,
     ) {
-        let places = &mut self.placement.http_routes;
+        let places = &mut self.0.http_routes;
         let patterns: BTreeSet<_> = (pattern != "*").then_some(pattern).into_iter().collect();
         let is_shared = |place: &&mut HttpRoutePlace| {
             place.namespace == namespace
@@ -259,7 +257,7 @@ impl Builder {
     }
 
     fn add_ingress(&mut self, host: &str, class: String, pattern: String) {
-        let places = &mut self.placement.ingresses;
+        let places = &mut self.0.ingresses;
         let found = places.iter().position(|place| place.class == class).unwrap_or_else(|| {
             places.push(IngressPlace { class, hosts: BTreeMap::new() });
             places.len() - 1
@@ -273,12 +271,8 @@ impl Builder {
         let is_same = |one: &Probe| {
             one.host == probe.host && one.is_tls == probe.is_tls && one.addresses == probe.addresses
         };
-        if !self.placement.probes.iter().any(is_same) {
-            self.placement.probes.push(probe);
+        if !self.0.probes.iter().any(is_same) {
+            self.0.probes.push(probe);
         }
-    }
-
-    fn finish(self) -> Placement {
-        self.placement
     }
 }
