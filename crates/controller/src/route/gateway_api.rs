@@ -573,6 +573,22 @@ metadata: {name: shop, labels: {team: shop}}
     }
 
     #[test]
+    fn what_a_listener_does_not_take_gives_no_right() {
+        let own = "{name: tls, hostname: foo.example.test, port: 443, protocol: HTTPS}";
+        let vague = "{name: tls, port: 443, protocol: HTTPS}";
+        // A route that is not taken serves nothing, and does not make the host one's own.
+        let text = gateway(&http("web", "", "{}"))
+            + &route("infra/web", EDGE, "foo.example.test")
+            + &route("evil/web", EDGE, "foo.example.test")
+            + &listener_set("evil", own);
+        assert_eq!(asking("evil", &HOST).refusal(&cluster(&text)).0, NotAllowed);
+        let text = gateway(&http("web", "", "{}")) + &listener_set("evil", vague);
+        assert_eq!(asking("evil", &HOST).refusal(&cluster(&text)).0, NotAllowed);
+        let grpc = gateway(&http("web", "", "{from: All}, kinds: [{kind: GRPCRoute}]"));
+        assert_eq!(asking("shop", &HOST).refusal(&cluster(&grpc)).0, NotAllowed);
+    }
+
+    #[test]
     fn parents_that_are_no_help_are_told() {
         let cluster = cluster(&gateway(&http("web", "bar.example.test", ALL)));
         let refusal = |parent: &str| {
