@@ -383,7 +383,7 @@ mod tests {
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {{namespace: infra, name: edge}}
-spec: {{gatewayClassName: istio, listeners: [{listeners}]}}
+spec: {{gatewayClassName: istio, allowedListeners: {{namespaces: {{from: All}}}}, listeners: [{listeners}]}}
 status: {{addresses: [{{type: IPAddress, value: 192.0.2.1}}, {{type: Hostname, value: lb.test}}]}}
 ---
 "
@@ -513,6 +513,18 @@ metadata: {name: shop, labels: {team: shop}}
         assert_eq!(asking("shop", &HOST).routes(&cluster(&text))[0], line);
         assert_eq!(Asking { solvers: &solvers, ..asking("shop", &HOST) }.routes(&cluster(&text))[0], line);
         assert_eq!(asking("evil", &HOST).refusal(&cluster(&text)).0, NotAllowed);
+    }
+
+    #[test]
+    fn a_listener_set_that_its_gateway_does_not_take_gives_no_right() {
+        let tls = "{name: tls, hostname: foo.example.test, port: 443, protocol: HTTPS}";
+        for allowed in ["{}", "{namespaces: {from: Same}}", "{namespaces: {from: None}}"] {
+            let gateway = gateway(&http("web", "", "{}"));
+            let gateway =
+                gateway.replace("{namespaces: {from: All}}, listeners", &format!("{allowed}, listeners"));
+            let text = gateway + &listener_set("shop", tls);
+            assert_eq!(asking("shop", &HOST).refusal(&cluster(&text)).0, NotAllowed, "{allowed}");
+        }
     }
 
     #[test]
