@@ -360,6 +360,7 @@ async fn issue(
             let until = failures.wait(&wish.wanted, now).map_or(now, |(until, _)| until);
             let hint = last.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("{}{hint}; next attempt at {until}", last.message);
+            tracing::warn!(certificate = %ObjectRef::from_obj(certificate), kind = last.kind, "not issued: {message}");
             let reason = last.kind.clone();
             status.last_error = Some(last);
             Outcome::Waiting { until, reason, message }

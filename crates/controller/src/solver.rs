@@ -3,7 +3,7 @@
 use crate::controller::Controller;
 use crate::policy;
 use crate::probe::Miss;
-use crate::route::Placement;
+use crate::route::{IngressPlace, Placement};
 use async_trait::async_trait;
 use futures::future::{join, try_join_all};
 use gatecert_api::annotation;
@@ -185,8 +185,12 @@ impl RouteSolver<'_> {
     }
 
     fn ingresses(&self, challenges: &[Challenge]) -> Vec<Route> {
-        let places = self.placement.ingresses.iter();
-        let render = |place: &crate::route::IngressPlace| {
+        let is_open = |place: &&IngressPlace| {
+            let mut names = place.hosts.values().flatten();
+            names.any(|name| challenges.iter().any(|challenge| challenge.host == *name))
+        };
+        let places = self.placement.ingresses.iter().filter(is_open);
+        let render = |place: &IngressPlace| {
             let mut hosts: BTreeMap<String, Vec<Challenge>> = BTreeMap::new();
             for (pattern, names) in &place.hosts {
                 let of_names = challenges.iter().filter(|challenge| names.contains(&challenge.host)).cloned();

@@ -38,7 +38,9 @@ pub fn ingress(form: &IngressForm<'_>) -> Ingress {
         }),
         resource: None,
     };
-    let rules = form.hosts.iter().map(|(host, challenges)| IngressRule {
+    // A rule without paths is refused, and so would be all of it: a name may be proved already.
+    let hosts = form.hosts.iter().filter(|(_, challenges)| !challenges.is_empty());
+    let rules = hosts.map(|(host, challenges)| IngressRule {
         host: (host != "*").then(|| host.clone()),
         http: Some(HTTPIngressRuleValue {
             paths: challenges.iter().map(|challenge| path(challenge, &backend)).collect(),
@@ -62,4 +64,34 @@ pub fn ingress(form: &IngressForm<'_>) -> Ingress {
 
 fn path(challenge: &Challenge, backend: &IngressBackend) -> HTTPIngressPath {
     HTTPIngressPath { path: Some(challenge.path()), path_type: "Exact".to_owned(), backend: backend.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_proved_already_have_no_rule() {
+        let challenge = |host: &str| Challenge {
+            host: host.to_owned(),
+            token: "t".to_owned(),
+            key_authorization: "t.k".to_owned(),
+        };
+        let hosts =
+            [("a.test".to_owned(), vec![]), ("*".to_owned(), vec![challenge("b.test"), challenge("c.test")])];
+        let form = IngressForm {
+            owner: &Owner { namespace: "shop".into(), name: "www".into(), uid: "1".into() },
+            name: "route".into(),
+            class: "istio",
+            is_annotated: true,
+            hosts: &hosts.into(),
+            responder: &ServiceName { namespace: "system".into(), name: "responder".into(), port: 8089 },
+        };
+        let ingress = ingress(&form);
+        let spec = ingress.spec.unwrap();
+        let rules = spec.rules.unwrap();
+        assert_eq!((rules.len(), spec.ingress_class_name), (1, None));
+        assert_eq!((rules[0].host.as_ref(), rules[0].http.as_ref().unwrap().paths.len()), (None, 2));
+        assert_eq!(ingress.metadata.annotations.unwrap()["kubernetes.io/ingress.class"], "istio");
+    }
 }
