@@ -1,7 +1,10 @@
 //! A cluster with the controller in it, as a process of its own with the rights that it is installed with.
 
 use anyhow::{Context as _, Result, bail};
-use gatecert_testkit::cluster::{Application, Cluster, Network, apply, base64, namespace, service};
+use gatecert_render::InstallOptions;
+use gatecert_testkit::cluster::{
+    Application, Cluster, Network, apply, apply_one, base64, namespace, service,
+};
 use gatecert_testkit::{Process, https_client, served_chain};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -30,10 +33,11 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts the cluster and the controller in it, with a ClusterIssuer `pebble` and an application `web.shop`.
     pub(crate) async fn start(network: Network, program: &Path) -> Result<Self> {
-        let cluster = Cluster::start(network, &gatecert_api::definitions()).await?;
+        let cluster = Cluster::start(network).await?;
         network.add_address(RESPONDER)?;
-        for name in ["gatecert-system", "shop"] {
-            apply(&cluster.client, &namespace(name)).await?;
+        apply(&cluster.client, &namespace("shop")).await?;
+        for object in gatecert_render::install(&InstallOptions::default()) {
+            apply_one(&cluster.client, &serde_json::from_value(object)?).await?;
         }
         apply(&cluster.client, &service("gatecert-system", "gatecert-responder", RESPONDER, 8089)).await?;
         let application = Application::start(&network, &cluster.client, "shop", "web", APPLICATION).await?;
@@ -77,7 +81,11 @@ impl Rig {
 
 async fn start_controller(cluster: &Cluster, program: &Path) -> Result<Process> {
     let directory = TempDir::with_prefix("gatecert-controller-")?;
-    let kubeconfig = cluster.server.kubeconfig_file()?.display().to_string();
+    // The rights that it is installed with, and no more.
+    let token = cluster.server.service_account_token("gatecert-system", "gatecert").await?;
+    let kubeconfig = directory.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, cluster.server.kubeconfig_for(&token))?;
+    let kubeconfig = kubeconfig.display().to_string();
     let [responder, health] = [format!("{RESPONDER}:8089"), format!("{RESPONDER}:8081")];
     let arguments = [
         "--namespace",
@@ -146,6 +154,7 @@ spec:
 }
 
 /// Waits for something to hold, and gives how long that took.
+#[allow(clippy::disallowed_methods, reason = "a benchmark needs the time")]
 pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(Duration, T)> {
     let start = Instant::now();
     let value = work.await?;

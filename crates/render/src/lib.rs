@@ -22,6 +22,8 @@
 //! assert_eq!(route.spec.export_to, ["istio-system"]);
 //! ```
 //!
+//! [`install`] gives the manifests of the controller itself, with the least rights that it works with.
+//!
 //! Objects of Istio and of the Gateway API are minimal typed structs of our own, in [`istio`] and [`gateway_api`], that
 //! hold what gatecert reads and writes and pass over everything else.
 
@@ -29,6 +31,7 @@ mod challenge;
 pub mod gateway_api;
 mod http_route;
 mod ingress;
+mod install;
 pub mod istio;
 mod owner;
 mod secret;
@@ -37,6 +40,7 @@ mod virtual_service;
 pub use challenge::{Answer, CHALLENGE_PATH, Challenge, ServiceName};
 pub use http_route::{HttpRouteForm, http_route, reference_grant};
 pub use ingress::{IngressForm, ingress};
+pub use install::{InstallOptions, RIGHTS, Right, install, uninstall};
 pub use owner::{ObjectName, Owner, challenge_name};
 pub use secret::{
     Publication, pending_key_name, pending_key_secret, placeholder_secret, published_secret,

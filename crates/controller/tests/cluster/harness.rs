@@ -5,8 +5,9 @@ use clap::Parser as _;
 use gatecert_acme::SystemClock;
 use gatecert_api::Certificate;
 use gatecert_controller::{Options, run};
+use gatecert_render::InstallOptions;
 use gatecert_render::istio::VirtualService;
-use gatecert_testkit::cluster::{Application, Cluster, Network, apply, namespace};
+use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, namespace};
 use gatecert_testkit::served_chain;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -33,18 +34,6 @@ pub(crate) const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
 
 /// The user that the controller is to the API server.
 pub(crate) const USER: &str = "system:serviceaccount:gatecert-system:gatecert";
-
-const RIGHTS: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: gatecert, namespace: gatecert-system}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: gatecert}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
-subjects: [{kind: ServiceAccount, name: gatecert, namespace: gatecert-system}]
-";
 
 /// The cluster with the controller in it.
 pub(crate) struct World {
@@ -78,10 +67,12 @@ impl World {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .init();
-        let cluster = Cluster::start(network, &gatecert_api::definitions()).await?;
+        let cluster = Cluster::start(network).await?;
         network.add_address(RESPONDER)?;
-        for name in ["gatecert-system", "app"] {
-            apply(&cluster.client, &namespace(name)).await?;
+        apply(&cluster.client, &namespace("app")).await?;
+        for object in gatecert_render::install(&InstallOptions::default()) {
+            // No kubelet runs: the controller is in this process, with the rights of its ServiceAccount.
+            apply_one(&cluster.client, &serde_json::from_value(object)?).await?;
         }
         let responder =
             gatecert_testkit::cluster::service("gatecert-system", "gatecert-responder", RESPONDER, 8089);
@@ -90,7 +81,6 @@ impl World {
         let roots = cluster.pebble.root_pem(0).await?;
 
         let (stop, stopped) = oneshot::channel::<()>();
-        apply(&cluster.client, RIGHTS).await?;
         let token = cluster.server.service_account_token("gatecert-system", "gatecert").await?;
         let client = cluster.server.client_for(&token).await?;
         tokio::spawn(async move {

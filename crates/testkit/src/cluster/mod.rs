@@ -18,7 +18,6 @@ pub use network::Network;
 pub use objects::{apply, apply_one, delete};
 
 use crate::{Pebble, StartError};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use std::net::Ipv4Addr;
 
@@ -39,14 +38,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything, with the definitions of Istio, of the Gateway API, and those given.
+    /// Starts everything, with the definitions of Istio and of the Gateway API.
     ///
     /// # Errors
     /// A part can not be had, or does not become ready.
-    pub async fn start(
-        network: Network,
-        definitions: &[CustomResourceDefinition],
-    ) -> Result<Self, StartError> {
+    pub async fn start(network: Network) -> Result<Self, StartError> {
         let options = GatewayOptions::default();
         network.add_address(options.address)?;
         let pebble = async {
@@ -62,7 +58,7 @@ impl Cluster {
         let control_plane = async {
             let server = ApiServer::start(&network).await?;
             let client = server.client().await?;
-            objects::install_definitions(&client, definitions).await?;
+            objects::install_definitions(&client).await?;
             apply(&client, &namespace(&options.namespace)).await?;
             let istiod = Istiod::start(&server).await?;
             Ok((server, client, istiod))

@@ -3,11 +3,10 @@
 use crate::StartError;
 use crate::tools::{self, Tool};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope};
 use kube::{Client, Discovery, ResourceExt as _};
-use serde::Deserialize as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -43,7 +42,9 @@ pub async fn apply(client: &Client, yaml: &str) -> Result<Vec<DynamicObject>, St
 /// The API server refuses it, or does not know its kind.
 pub async fn apply_one(client: &Client, object: &DynamicObject) -> Result<DynamicObject, StartError> {
     let api = api_of(client, object).await?;
-    let parameters = PatchParams::apply("test").force();
+    let mut parameters = PatchParams::apply("test").force();
+    // A field that the schema does not have is an error.
+    parameters.field_validation = Some(ValidationDirective::Strict);
     api.patch(&object.name_any(), &parameters, &Patch::Apply(object))
         .await
         .map_err(|error| failed(format!("{}: {error}", object.name_any())))
@@ -77,15 +78,20 @@ async fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicOb
 }
 
 async fn resource_of(client: &Client, kind: &GroupVersionKind) -> Result<(ApiResource, Scope), StartError> {
-    let (resource, capabilities) = kube::discovery::pinned_kind(client, kind).await.map_err(failed)?;
-    Ok((resource, capabilities.scope))
+    // A kind that was defined a moment ago is served a moment later.
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match kube::discovery::pinned_kind(client, kind).await {
+                Ok((resource, capabilities)) => return (resource, capabilities.scope),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    found.await.map_err(|_| failed(format!("the API server does not serve {}", kind.kind)))
 }
 
-/// Installs Istio's and the Gateway API's definitions, and those given, and waits until they are served.
-pub(super) async fn install_definitions(
-    client: &Client,
-    more: &[CustomResourceDefinition],
-) -> Result<(), StartError> {
+/// Installs Istio's and the Gateway API's definitions, and waits until they are served.
+pub(super) async fn install_definitions(client: &Client) -> Result<(), StartError> {
     let istiod = tools::ensure_async(Tool::Istiod).await?;
     let gateway_api = tools::ensure_async(Tool::GatewayApiCrds).await?;
     let istio = istiod.parent().unwrap_or_else(|| Path::new(".")).join("crd-all.gen.yaml");
@@ -96,10 +102,6 @@ pub(super) async fn install_definitions(
     let mut objects = Vec::new();
     for text in &texts {
         objects.extend(documents(text)?);
-    }
-    for definition in more {
-        let value = serde_json::to_value(definition).map_err(failed)?;
-        objects.push(DynamicObject::deserialize(value).map_err(failed)?);
     }
     objects
         .retain(|object| object.types.as_ref().is_some_and(|types| types.kind == "CustomResourceDefinition"));

@@ -40,7 +40,7 @@ fn main() -> Result<std::process::ExitCode, Box<dyn std::error::Error>> {
     }
     let network = Network::enter()?;
     let runtime = Arc::new(Runtime::new()?);
-    let cluster = Arc::new(runtime.block_on(Cluster::start(network, &[]))?);
+    let cluster = Arc::new(runtime.block_on(Cluster::start(network))?);
     let trial = {
         let (runtime, cluster) = (Arc::clone(&runtime), Arc::clone(&cluster));
         Trial::test("envoy_serves_what_istiod_is_told", move || {
