@@ -198,7 +198,9 @@ impl RouteSolver<'_> {
             }
             Route::Ingress(Box::new(ingress(&IngressForm {
                 owner: self.owner,
-                name: challenge_name(self.owner, &format!("ingress-{}", place.class)),
+                // istiod serves a host by the Gateway of its oldest Ingress alone, and takes the first by name where
+                // several are of one second: ours has no TLS server and must not be that one.
+                name: format!("zz-{}", challenge_name(self.owner, &format!("ingress-{}", place.class))),
                 class: &place.class,
                 is_annotated: !self.controller.caches.has_ingress_class(&place.class),
                 hosts: &hosts,
