@@ -23,18 +23,36 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let path = workspace().join("docs/cli.md");
-    let text = cli_reference(&gatecert(false)?)?;
+    let program = gatecert(false)?;
+    let render = ["render".to_owned(), "install".to_owned()];
+    for (name, text) in [
+        ("docs/cli.md", cli_reference(&program)?),
+        ("deploy/install.yaml", print(Command::new(&program).args(render))?),
+    ] {
+        compare(name, &text, arguments.check)?;
+    }
+    Ok(())
+}
+
+/// Writes a file that differs from what it should be, or fails because of it.
+fn compare(name: &str, text: &str, is_check: bool) -> Result<()> {
+    let path = workspace().join(name);
     let old = std::fs::read_to_string(&path).unwrap_or_default();
-    match (old == text, arguments.check) {
-        (true, _) => println!("docs/cli.md is up to date"),
-        (false, true) => bail!("docs/cli.md is not up to date: run `cargo xtask codegen`"),
+    match (old == text, is_check) {
+        (true, _) => println!("{name} is up to date"),
+        (false, true) => bail!("{name} is not up to date: run `cargo xtask codegen`"),
         (false, false) => {
-            std::fs::write(&path, text).context("docs/cli.md can not be written")?;
-            println!("wrote docs/cli.md");
+            std::fs::write(&path, text).with_context(|| format!("{name} can not be written"))?;
+            println!("wrote {name}");
         }
     }
     Ok(())
+}
+
+fn print(command: &mut Command) -> Result<String> {
+    let output = command.output().context("gatecert can not be run")?;
+    anyhow::ensure!(output.status.success(), "gatecert failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The help of every command, as the program prints it.

@@ -19,6 +19,7 @@ mod list;
 mod output;
 mod progress;
 mod reference;
+mod render;
 mod renew;
 mod request;
 mod revoke;
@@ -102,6 +103,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
         Command::Show(arguments) => show::run(arguments, output),
         Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
         Command::Account(command) => account::run(command, output, clock).await,
+        Command::Render(command) => render::run(command, output),
         Command::Completions(arguments) => reference::completions(arguments, output),
         Command::Man(arguments) => reference::man(arguments, output),
     }
