@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use gatecert_acme::Clock;
 use gatecert_api::{Certificate, ClusterIssuer, Issuer, annotation};
-use gatecert_render::{Owner, ServiceName};
+use gatecert_render::{ObjectName, Owner, ServiceName};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{Patch, PatchParams};
@@ -30,7 +30,7 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -39,6 +39,9 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// How long changes of gateways are gathered before blocked Certificates are looked at again.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// How many changes of account keys are remembered; if there are more at once, all issuers are looked at.
+const ACCOUNT_KEYS: usize = 64;
 
 /// The least time between two such looks.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -58,6 +61,8 @@ pub(crate) struct Controller {
     pub(crate) responder: ServiceName,
     /// Bounds how many issuances are under way at once.
     pub(crate) permits: Semaphore,
+    /// The Secrets with account keys that changed.
+    account_keys: broadcast::Sender<ObjectName>,
     recorder: Recorder,
     queue: UnboundedSender<ReconcileRequest<Certificate>>,
     /// Certificates that something is in the way of, which a change of a gateway may have removed.
@@ -81,10 +86,13 @@ pub(crate) async fn lead(
     let scope = options.scope();
     let caches = Caches::fill(&client, &scope, &mut tasks).await;
     let (queue, requests) = unbounded();
-    let (certificates, secrets) = watch_own(&client, &scope, &queue, &metrics, &mut tasks).await;
+    let account_keys = broadcast::Sender::new(ACCOUNT_KEYS);
+    let heard = Heard { queue: queue.clone(), account_keys: account_keys.clone() };
+    let (certificates, secrets) = watch_own(&client, &scope, heard, &metrics, &mut tasks).await;
     let reporter =
         Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
     let controller = Arc::new(Controller {
+        account_keys,
         recorder: Recorder::new(client.clone(), reporter),
         responder: ServiceName {
             namespace: options.namespace.clone(),
@@ -122,11 +130,17 @@ pub(crate) async fn lead(
     run_certificates(&controller, requests).await;
 }
 
+/// Who hears of changes.
+struct Heard {
+    queue: UnboundedSender<ReconcileRequest<Certificate>>,
+    account_keys: broadcast::Sender<ObjectName>,
+}
+
 /// Follows the Certificates and gatecert's own Secrets, until both are known once.
 async fn watch_own(
     client: &Client,
     scope: &Scope,
-    queue: &UnboundedSender<ReconcileRequest<Certificate>>,
+    heard: Heard,
     metrics: &Arc<Metrics>,
     tasks: &mut JoinSet<()>,
 ) -> (Arc<Certificates>, Arc<Secrets>) {
@@ -135,9 +149,14 @@ async fn watch_own(
     let (secrets_synced, mut secrets_known) = watch::channel(false);
     let (certificates_synced, mut certificates_known) = watch::channel(false);
 
+    let Heard { queue, account_keys } = heard;
     let (known, of, to) = (Arc::clone(&secrets), Arc::clone(&certificates), queue.clone());
     let see_secret = move |event: &watcher::Event<Secret>| {
         let changed = known.observe(event);
+        if let Some(name) = changed.as_ref().filter(|_| is_account_key(event)) {
+            // Nobody listens before issuers are looked at.
+            let _ = account_keys.send(name.clone());
+        }
         for reference in changed.iter().flat_map(|name| of.of_secret(name)) {
             let _ = to.unbounded_send(reference.into());
         }
@@ -148,7 +167,7 @@ async fn watch_own(
     tasks.spawn(follow(api, ours, None, |_| (), see_secret, secrets_synced));
     let _ = secrets_known.wait_for(|known| *known).await;
 
-    let (known, to, metrics) = (Arc::clone(&certificates), queue.clone(), Arc::clone(metrics));
+    let (known, to, metrics) = (Arc::clone(&certificates), queue, Arc::clone(metrics));
     let mut seen = crate::certificates::Seen::default();
     let see_certificate = move |event: &watcher::Event<Certificate>| {
         let changed = known.observe(event);
@@ -173,6 +192,15 @@ async fn watch_own(
     ));
     let _ = certificates_known.wait_for(|known| *known).await;
     (certificates, secrets)
+}
+
+fn is_account_key(event: &watcher::Event<Secret>) -> bool {
+    match event {
+        watcher::Event::Apply(secret) | watcher::Event::Delete(secret) => {
+            secret.labels().get(annotation::PART).is_some_and(|part| part == annotation::PART_ACCOUNT_KEY)
+        }
+        _ => false,
+    }
 }
 
 fn scoped<K>(client: &Client, scope: &Scope) -> Api<K>
@@ -208,6 +236,7 @@ where
     let (store, writer) = reflector::store();
     let (queue, requests) = unbounded::<ReconcileRequest<K>>();
     let (synced, mut known) = watch::channel(false);
+    tasks.spawn(look_at_account_keys(store.clone(), Arc::clone(controller), queue.clone()));
     let registry = Arc::clone(controller);
     let mut seen = crate::certificates::Seen::default();
     let see = move |event: &watcher::Event<K>| match event {
@@ -232,6 +261,28 @@ where
     };
     let controller = Arc::clone(controller);
     tasks.spawn(async move { run_applier(store, requests, controller, look).await });
+}
+
+/// Looks at an issuer again when the Secret with its account's key changes.
+async fn look_at_account_keys<K: IssuerObject>(
+    issuers: Store<K>,
+    controller: Arc<Controller>,
+    queue: UnboundedSender<ReconcileRequest<K>>,
+) {
+    let mut changed = controller.account_keys.subscribe();
+    loop {
+        let name = match changed.recv().await {
+            Ok(name) => Some(name),
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let is_its = |issuer: &K| {
+            name.as_ref().is_none_or(|name| *name == issuer.account_key(&controller.options.namespace))
+        };
+        for issuer in issuers.state_filter(is_its) {
+            let _ = queue.unbounded_send(ObjectRef::from_obj(&*issuer).into());
+        }
+    }
 }
 
 async fn run_applier<K, F>(

@@ -11,6 +11,7 @@ use gatecert_api::{
     AcmeIssuer, AcmeStatus, ClusterIssuer, ConditionType, Issuer, IssuerKind, IssuerStatus, annotation,
     conditions_with,
 };
+use gatecert_render::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
@@ -41,6 +42,13 @@ pub(crate) trait IssuerObject:
     fn status(&self) -> Option<&IssuerStatus>;
     /// Access to it.
     fn api(&self, client: kube::Client) -> Api<Self>;
+
+    /// The Secret with the key of its account. `own` is the controller's namespace, where those of ClusterIssuers are.
+    fn account_key(&self, own: &str) -> ObjectName {
+        let named = self.acme().private_key_secret_ref.as_ref().map(|reference| reference.name.clone());
+        let name = named.unwrap_or_else(|| format!("{}-account-key", self.name_any()));
+        ObjectName::new(self.namespace().as_deref().unwrap_or(own), name)
+    }
 
     /// By what it is referred to.
     fn key(&self) -> IssuerKey {
@@ -80,9 +88,9 @@ pub(crate) async fn reconcile<K: IssuerObject>(
     controller: Arc<Controller>,
 ) -> Result<Action, Infallible> {
     let key = issuer.key();
-    let namespace = key.namespace.clone().unwrap_or_else(|| controller.options.namespace.clone());
     let known = issuer.status().and_then(|status| status.acme.clone());
-    let outcome = account::register(&controller, &key, &namespace, issuer.acme(), known.as_ref()).await;
+    let key_secret = issuer.account_key(&controller.options.namespace);
+    let outcome = account::register(&controller, &key_secret, issuer.acme(), known.as_ref()).await;
     let (reason, message) = match &outcome {
         Ok(_) => ("Registered".to_owned(), "the account is registered with the CA".to_owned()),
         Err(error) => (error.reason().to_owned(), error.message()),

@@ -22,7 +22,7 @@
 //! assert_eq!(route.spec.export_to, ["istio-system"]);
 //! ```
 //!
-//! [`install`] gives the manifests of the controller itself, with the least rights that it works with.
+//! [`install()`] gives the manifests of the controller itself, with the least rights that it works with.
 //!
 //! Objects of Istio and of the Gateway API are minimal typed structs of our own, in [`istio`] and [`gateway_api`], that
 //! hold what gatecert reads and writes and pass over everything else.

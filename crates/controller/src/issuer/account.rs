@@ -1,6 +1,6 @@
 //! The account of an issuer: its key in a Secret, registered with the CA once.
 
-use super::registry::{Authority, ClientKey, IssuerKey};
+use super::registry::{Authority, ClientKey};
 use crate::controller::Controller;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +9,7 @@ use gatecert_acme::{
     HttpTransport, KeyAlgorithm, NewAccount, Retry,
 };
 use gatecert_api::{AcmeIssuer, AcmeStatus, ExternalAccountBinding, annotation};
+use gatecert_render::ObjectName;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -106,14 +107,13 @@ impl RegistrationError {
 /// Gives the account of an issuer, registering it with the CA unless `known` says that this was done.
 pub(super) async fn register(
     controller: &Controller,
-    key: &IssuerKey,
-    namespace: &str,
+    key_secret: &ObjectName,
     spec: &AcmeIssuer,
     known: Option<&AcmeStatus>,
 ) -> Result<Registration, RegistrationError> {
     let client_key = client_key(spec)?;
     let contact = spec.email.as_deref().map(Contact::email).transpose().map_err(RegistrationError::Email)?;
-    let account_key = account_key(controller, key, namespace, spec).await?;
+    let account_key = account_key(controller, key_secret).await?;
     let client = client(controller, client_key).await?;
 
     let (directory, thumbprint) = (client.directory_url().to_string(), account_key.thumbprint());
@@ -127,7 +127,10 @@ pub(super) async fn register(
             };
             client.account(&credentials).map_err(|error| RegistrationError::Register(Box::new(error)))?
         }
-        None => create(controller, &client, account_key, contact.clone(), namespace, spec).await?,
+        None => {
+            let namespace = &key_secret.namespace;
+            create(controller, &client, account_key, contact.clone(), namespace, spec).await?
+        }
     };
     if same.is_some_and(|same| same.last_registered_email != spec.email) {
         let contacts: Vec<_> = contact.into_iter().collect();
@@ -221,28 +224,22 @@ async fn client(controller: &Controller, key: ClientKey) -> Result<Client, Regis
 }
 
 /// The account's key: the one in its Secret, or a new one, which is in its Secret before the CA hears of it.
-async fn account_key(
-    controller: &Controller,
-    issuer: &IssuerKey,
-    namespace: &str,
-    spec: &AcmeIssuer,
-) -> Result<AccountKey, RegistrationError> {
-    let named = spec.private_key_secret_ref.as_ref().map(|reference| reference.name.clone());
-    let name = named.unwrap_or_else(|| format!("{}-account-key", issuer.name));
+async fn account_key(controller: &Controller, secret: &ObjectName) -> Result<AccountKey, RegistrationError> {
+    let ObjectName { namespace, name } = secret;
     let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), namespace);
-    let full_name = format!("{namespace}/{name}");
+    let full_name = secret.to_string();
     let failed = |error| RegistrationError::Secret(full_name.clone(), Box::new(error));
-    if let Some(secret) = secrets.get_opt(&name).await.map_err(failed)? {
+    if let Some(secret) = secrets.get_opt(name).await.map_err(failed)? {
         return key_in(&secret, &full_name);
     }
     let key = AccountKey::generate(KeyAlgorithm::Es256).map_err(RegistrationError::Generate)?;
     let parameters =
         PostParams { field_manager: Some(annotation::MANAGER.to_owned()), ..PostParams::default() };
-    match secrets.create(&parameters, &key_secret(namespace, &name, &key)).await {
+    match secrets.create(&parameters, &key_secret(namespace, name, &key)).await {
         Ok(_) => Ok(key),
         // Another replica was faster.
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            key_in(&secrets.get(&name).await.map_err(failed)?, &full_name)
+            key_in(&secrets.get(name).await.map_err(failed)?, &full_name)
         }
         Err(error) => Err(failed(error)),
     }

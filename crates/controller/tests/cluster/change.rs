@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::harness::{Load, World, condition};
 use crate::manifest::{certificate, certificate_with, gateway, http, https, route};
+use gatecert_api::ClusterIssuer;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Resource as _, ResourceExt as _};
@@ -124,6 +125,37 @@ pub(crate) async fn a_renewal_that_is_asked_for(world: &World) -> Outcome {
         .await?;
     assert_eq!(certificate.status.and_then(|status| status.revision), Some(2));
     load.end().await
+}
+
+/// An account whose key is gone is another account; Certificates go on with that one.
+pub(crate) async fn another_account_key(world: &World) -> Outcome {
+    world.apply(&world.issuer("rekeyed")).await?;
+    let uri = |issuer: ClusterIssuer| issuer.status.and_then(|status| status.acme).map(|acme| acme.uri);
+    let issuers: Api<ClusterIssuer> = Api::all(world.cluster.client.clone());
+    let changed = |before: Option<String>| async move {
+        let issuers: Api<ClusterIssuer> = Api::all(world.cluster.client.clone());
+        loop {
+            let now = uri(issuers.get("rekeyed").await?);
+            if now.is_some() && now != before {
+                return Ok::<_, kube::Error>(now);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let first = tokio::time::timeout(Duration::from_secs(30), changed(None)).await??;
+    secrets(world, "gatecert-system").delete("rekeyed-account-key", &DeleteParams::default()).await?;
+    tokio::time::timeout(Duration::from_secs(30), changed(first)).await??;
+    assert!(uri(issuers.get("rekeyed").await?).is_some());
+    let wanted = certificate("istio-system", "rekeyed", &["www.rekeyed.test"])
+        .replace("name: pebble", "name: rekeyed");
+    world
+        .apply(
+            &[gateway("istio-system", "rekeyed", &[http("rekeyed", &["www.rekeyed.test"], "")]), wanted]
+                .concat(),
+        )
+        .await?;
+    world.ready("istio-system", "rekeyed").await?;
+    Ok(())
 }
 
 pub(crate) async fn a_secret_of_somebody_else(world: &World) -> Outcome {

@@ -73,6 +73,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_secret_that_is_deleted,
         change::two_that_want_one_secret,
         change::a_renewal_that_is_asked_for,
+        change::another_account_key,
         change::a_secret_of_somebody_else,
         change::a_certificate_that_goes_in_mid_order,
         cost::eight_writes_for_one_certificate,
