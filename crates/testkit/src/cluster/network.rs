@@ -1,9 +1,21 @@
 //! A network of one's own: real ports 80 and 443, addresses for every host, and no way off the machine.
 
 use crate::StartError;
+use crate::tools::{self, Tool};
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+
+/// The servers of a cluster.
+const NEEDED: [Tool; 7] = [
+    Tool::Pebble,
+    Tool::PebbleChalltestsrv,
+    Tool::Envoy,
+    Tool::Etcd,
+    Tool::KubeApiserver,
+    Tool::Istiod,
+    Tool::GatewayApiCrds,
+];
 
 /// Set in the process that runs in the network.
 const INSIDE: &str = "GATECERT_OWN_NETWORK";
@@ -17,11 +29,15 @@ impl Network {
     /// the same process, so that signals reach it as before.
     ///
     /// # Errors
-    /// `unshare` or `ip` is missing, or the machine does not permit it.
+    /// `unshare` or `ip` is missing, or the machine does not permit it; a server can not be had.
     pub fn enter() -> Result<Self, StartError> {
         if std::env::var_os(INSIDE).is_some() {
             ip(&["link", "set", "lo", "up"])?;
             return Ok(Self(()));
+        }
+        // Nothing can be fetched from in there.
+        for tool in NEEDED {
+            tools::ensure(tool)?;
         }
         let program = std::env::current_exe().map_err(|source| StartError::set_up("network", source))?;
         let is_root = rustix::process::geteuid().is_root();
