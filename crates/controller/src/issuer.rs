@@ -27,6 +27,9 @@ use std::time::Duration;
 /// How often an issuer that is ready is looked at: its Secrets may have been changed by their owners.
 const LOOK: Duration = Duration::from_secs(600);
 
+/// When an account that could not be looked at is looked at again.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// The longest wait after failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -91,6 +94,13 @@ pub(crate) async fn reconcile<K: IssuerObject>(
     let known = issuer.status().and_then(|status| status.acme.clone());
     let key_secret = issuer.account_key(&controller.options.namespace);
     let outcome = account::register(&controller, &key_secret, issuer.acme(), known.as_ref()).await;
+    if let Err(error) = &outcome
+        && error.is_passing()
+        && controller.issuers.is_ready(&key)
+    {
+        tracing::warn!(issuer = %key, "the account was not looked at, and stays in use: {}", error.message());
+        return Ok(Action::requeue(AGAIN));
+    }
     let (reason, message) = match &outcome {
         Ok(_) => ("Registered".to_owned(), "the account is registered with the CA".to_owned()),
         Err(error) => (error.reason().to_owned(), error.message()),

@@ -91,6 +91,15 @@ impl RegistrationError {
         crate::report::chain(self)
     }
 
+    /// Whether it may pass by itself: then an account that was good stays in use.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Secret(..) | Self::Directory(_) => true,
+            Self::Register(error) => error.retry() != Retry::No,
+            _ => false,
+        }
+    }
+
     /// How long the CA asked to wait.
     pub(super) fn wait(&self) -> Option<Duration> {
         match self {

@@ -90,13 +90,17 @@ impl Issuers {
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), known);
     }
 
-    /// Notes a failure, and gives how many there were in a row before. An account that was good stays in use: what
-    /// failed may be one look at the CA.
+    /// Notes a failure, and gives how many there were in a row before.
     pub(super) fn set_failed(&self, key: &IssuerKey, why: NotReady) -> u32 {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let failures = known.get(key).map_or(0, |known| known.failures);
         known.insert(key.clone(), Known { state: Err(why), failures: failures + 1 });
         failures
+    }
+
+    /// Whether an issuer is ready.
+    pub(super) fn is_ready(&self, key: &IssuerKey) -> bool {
+        self.get(key).is_some_and(|state| state.is_ok())
     }
 
     /// Whether the state is another one than before, as Certificates see it.

@@ -5,6 +5,7 @@ use crate::harness::{Load, World, condition};
 use crate::manifest::{certificate, certificate_with, gateway, http, https, route};
 use gatecert_api::ClusterIssuer;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
@@ -225,4 +226,42 @@ endpoints: [{{addresses: [\"{blocked}\"], conditions: {{ready: true}}}}]
     let owner = found.meta().uid.clone().unwrap_or_default();
     world.certificates("app").delete("silent", &DeleteParams::default()).await?;
     world.nothing_left_of(&owner).await
+}
+
+/// The same CA by another URL is another one to whoever reads it.
+pub(crate) async fn another_issuer(world: &World) -> Outcome {
+    let host = "www.moved.test";
+    serving(world, "moved", &[host]).await?;
+    let load = Load::start(world, &[("https", host, "/x", 200)]);
+    let before = world.served(host).await?;
+    world.apply(&world.issuer("pebble-2").replace("https://localhost:", "https://127.0.0.1:")).await?;
+    let moved = certificate("istio-system", "moved", &[host]).replace("name: pebble,", "name: pebble-2,");
+    world.apply(&moved).await?;
+    world.served_anew(host, &before).await?;
+    let certificate = world.ready("istio-system", "moved").await?;
+    assert_eq!(certificate.status.and_then(|status| status.revision), Some(2));
+    load.end().await
+}
+
+/// A Secret that fits is taken over as it is, where its owner consents.
+pub(crate) async fn what_another_client_has_written(world: &World) -> Outcome {
+    serving(world, "fits", &["www.fits.test"]).await?;
+    let mut theirs = secrets(world, "istio-system").get("fits").await?;
+    theirs.metadata = ObjectMeta {
+        name: Some("theirs".into()),
+        annotations: Some(
+            [("cert-manager.io/certificate-name", "x"), ("gatecert.dev/adopt", "true")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        ),
+        ..ObjectMeta::default()
+    };
+    secrets(world, "istio-system").create(&Default::default(), &theirs).await?;
+    world.apply(&certificate("istio-system", "theirs", &["www.fits.test"])).await?;
+    let taken = world.ready("istio-system", "theirs").await?;
+    assert_eq!(taken.status.and_then(|status| status.revision), None);
+    let secret = secrets(world, "istio-system").get("theirs").await?;
+    assert_eq!(secret.data, theirs.data);
+    assert_eq!(secret.labels().get("app.kubernetes.io/managed-by").map(String::as_str), Some("gatecert"));
+    Ok(())
 }

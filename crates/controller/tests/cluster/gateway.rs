@@ -230,3 +230,32 @@ spec:
     assert_eq!(orders, Some(1));
     Ok(())
 }
+
+pub(crate) async fn a_gateway_that_is_not_ready_yet(world: &World) -> Outcome {
+    let pods = |ready: bool| {
+        format!(
+            "---
+apiVersion: v1
+kind: Service
+metadata: {{name: late, namespace: app}}
+spec: {{selector: {{istio: late}}, ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: late-1, namespace: app, labels: {{kubernetes.io/service-name: late}}}}
+addressType: IPv4
+ports: [{{name: http, port: 80, protocol: TCP}}]
+endpoints: [{{addresses: [\"10.99.0.8\"], conditions: {{ready: {ready}}}}}]
+"
+        )
+    };
+    let late = gateway("app", "late", &[http("late", &["www.late.test"], "")]);
+    let late = late.replace("istio: ingressgateway", "istio: late");
+    world.apply(&[pods(false), late, certificate("app", "late", &["www.late.test"])].concat()).await?;
+    let message = world.refused("app", "late", "GatewayNotReady").await?;
+    assert!(message.contains("app/late"), "{message}");
+    world.apply(&pods(true)).await?;
+    // It is asked now, and nothing was ordered before.
+    world.refused("app", "late", "Proving").await?;
+    Ok(())
+}

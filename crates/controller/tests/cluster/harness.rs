@@ -213,7 +213,18 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
 
     /// Waits until the gateway answers a path with this status.
     pub(crate) async fn answers(&self, host: &str, path: &str, status: u16) -> Outcome {
-        let waited = tokio::time::timeout(PATIENCE, async {
+        self.answers_within(PATIENCE, host, path, status).await
+    }
+
+    /// The same, with more or less patience.
+    pub(crate) async fn answers_within(
+        &self,
+        patience: Duration,
+        host: &str,
+        path: &str,
+        status: u16,
+    ) -> Outcome {
+        let waited = tokio::time::timeout(patience, async {
             while self.get(host, path).await.map(|(status, _)| status).ok() != Some(status) {
                 tokio::time::sleep(INTERVAL).await;
             }

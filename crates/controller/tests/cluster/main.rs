@@ -9,6 +9,7 @@ mod gateway;
 mod gateway_api;
 mod harness;
 mod manifest;
+mod outage;
 mod proxy;
 mod refusal;
 mod year_2018;
@@ -26,7 +27,8 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::from_args();
     if arguments.list {
-        return Ok(libtest_mimic::run(&arguments, trials(None)).exit_code());
+        let all = [trials(None), trials_alone(None)].into_iter().flatten().collect();
+        return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
     let network = gatecert_testkit::cluster::Network::enter()?;
     rustls::crypto::ring::default_provider()
@@ -35,26 +37,36 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let runtime = Arc::new(Runtime::new()?);
     let world = runtime.block_on(World::start(network)).map_err(|error| error.to_string())?;
     let world = Arc::new(world);
-    let conclusion = libtest_mimic::run(&arguments, trials(Some((Arc::clone(&runtime), Arc::clone(&world)))));
-    if conclusion.has_failed() {
+    let both = || Some((Arc::clone(&runtime), Arc::clone(&world)));
+    let together = libtest_mimic::run(&arguments, trials(both()));
+    let alone = libtest_mimic::run(&arguments, trials_alone(both()));
+    if together.has_failed() || alone.has_failed() {
         world.print_log();
+        return Ok(ExitCode::from(101));
     }
-    Ok(conclusion.exit_code())
+    Ok(ExitCode::SUCCESS)
+}
+
+macro_rules! trials {
+    ($world:ident, $($module:ident :: $test:ident),* $(,)?) => {
+        vec![$({
+            let world = $world.clone();
+            Trial::test(concat!(stringify!($module), "::", stringify!($test)), move || {
+                let Some((runtime, world)) = world else { return Ok(()) };
+                runtime.block_on($module::$test(&world)).map_err(|error| Failed::from(harness::chain(&*error)))
+            })
+        }),*]
+    };
+}
+
+/// Those that no other may run beside.
+fn trials_alone(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
+    trials![world, outage::the_api_server_goes_and_comes_back]
 }
 
 fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
-    macro_rules! trials {
-        ($($module:ident :: $test:ident),* $(,)?) => {
-            vec![$({
-                let world = world.clone();
-                Trial::test(concat!(stringify!($module), "::", stringify!($test)), move || {
-                    let Some((runtime, world)) = world else { return Ok(()) };
-                    runtime.block_on($module::$test(&world)).map_err(|error| Failed::from(harness::chain(&*error)))
-                })
-            }),*]
-        };
-    }
     trials![
+        world,
         gateway::an_annotated_gateway_serves_and_takes_another_name,
         gateway::a_wildcard_route_keeps_its_other_paths,
         gateway::a_wildcard_server_that_redirects,
@@ -64,6 +76,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::hosts_are_for_namespaces,
         gateway::a_host_that_nobody_serves,
         gateway::a_policy_that_denies_everything,
+        gateway::a_gateway_that_is_not_ready_yet,
         gateway_api::two_listeners_on_one_port,
         gateway_api::a_listener_set_with_tls_only,
         year_2018::nobody_lends_a_hand,
@@ -74,6 +87,8 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::two_that_want_one_secret,
         change::a_renewal_that_is_asked_for,
         change::another_account_key,
+        change::another_issuer,
+        change::what_another_client_has_written,
         change::a_secret_of_somebody_else,
         change::a_certificate_that_goes_in_mid_order,
         cost::eight_writes_for_one_certificate,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Where the API server listens.
@@ -27,7 +28,7 @@ rules: [{level: Metadata}]
 /// A running API server with its etcd. Dropping it ends both.
 #[derive(Debug)]
 pub struct ApiServer {
-    process: Option<Process>,
+    process: Mutex<Option<Process>>,
     _etcd: Process,
     files: TempDir,
     ca_pem: String,
@@ -90,21 +91,21 @@ impl ApiServer {
         let authority = TestAuthority::new("kubernetes")?;
         write_files(&files, &authority)?;
         let etcd = start_etcd().await?;
-        let mut server = Self { process: None, _etcd: etcd, files, ca_pem: authority.pem() };
+        let server = Self { process: Mutex::new(None), _etcd: etcd, files, ca_pem: authority.pem() };
         server.resume().await?;
         Ok(server)
     }
 
     /// Ends the API server; etcd stays, with all objects.
-    pub fn pause(&mut self) {
-        self.process = None;
+    pub fn pause(&self) {
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Starts the API server after [`Self::pause`].
     ///
     /// # Errors
     /// It does not become ready.
-    pub async fn resume(&mut self) -> Result<(), StartError> {
+    pub async fn resume(&self) -> Result<(), StartError> {
         let program = tools::ensure_async(Tool::KubeApiserver).await?;
         let file = |name: &str| self.files.path().join(name).display().to_string();
         let arguments = [
@@ -137,7 +138,7 @@ impl ApiServer {
                 async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
             })
             .await?;
-        self.process = Some(process);
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         Ok(())
     }
 
