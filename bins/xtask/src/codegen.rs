@@ -1,6 +1,7 @@
 //! `cargo xtask codegen`: the files that are generated from the code.
 
 use crate::cargo::{gatecert, workspace};
+use crate::chart;
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,6 +32,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ] {
         compare(name, &text, arguments.check)?;
     }
+    for (name, text) in chart::files()? {
+        compare(name, &text, arguments.check)?;
+    }
     Ok(())
 }
 
@@ -42,6 +46,9 @@ fn compare(name: &str, text: &str, is_check: bool) -> Result<()> {
         (true, _) => println!("{name} is up to date"),
         (false, true) => bail!("{name} is not up to date: run `cargo xtask codegen`"),
         (false, false) => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
             std::fs::write(&path, text).with_context(|| format!("{name} can not be written"))?;
             println!("wrote {name}");
         }

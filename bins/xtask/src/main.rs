@@ -4,6 +4,7 @@
 mod bench_e2e;
 mod bench_peers;
 mod cargo;
+mod chart;
 mod cluster_demo;
 mod codegen;
 mod demo;
