@@ -45,7 +45,8 @@ pub fn install(options: &InstallOptions) -> Vec<Value> {
         // A definition is plain data.
         .filter_map(|definition| serde_json::to_value(definition).ok())
         .collect();
-    objects.push(namespace(options));
+    // A namespace that is served is there already, and its other Pods need not bear what is enforced for gatecert's.
+    objects.extend((options.only_namespace.as_ref() != Some(&options.namespace)).then(|| namespace(options)));
     objects.extend(rights::objects(options));
     objects.extend(workload::objects(options));
     objects

@@ -61,6 +61,13 @@ pub const RIGHTS: &[Right] = &[
 /// Rights in the controller's own namespace: its Lease.
 const OWN_RIGHTS: &[Right] = &[of("coordination.k8s.io", &["leases"], &["get", "create", "update"])];
 
+/// Rights in the controller's own namespace where it serves another one alone: an Ingress reaches Services of its own
+/// namespace only, and the consent to reach the responder from elsewhere is given beside it.
+const RIGHTS_BESIDE_RESPONDER: &[Right] = &[
+    of("networking.k8s.io", &["ingresses"], &["create", "patch", "delete"]),
+    of("gateway.networking.k8s.io", &["referencegrants"], &["create", "patch"]),
+];
+
 pub(super) fn objects(options: &InstallOptions) -> Vec<Value> {
     let account = json!({
         "apiVersion": "v1",
@@ -73,6 +80,10 @@ pub(super) fn objects(options: &InstallOptions) -> Vec<Value> {
         Some(namespace) => {
             let rights: Vec<_> = RIGHTS.iter().filter(|right| !right.is_of_cluster).collect();
             objects.extend(within(options, namespace, NAME, &rights));
+            if *namespace != options.namespace {
+                let rights: Vec<_> = RIGHTS_BESIDE_RESPONDER.iter().collect();
+                objects.extend(within(options, &options.namespace, "gatecert-responder", &rights));
+            }
         }
     }
     let own: Vec<_> = OWN_RIGHTS.iter().collect();
