@@ -42,8 +42,9 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// Its name in the cluster's DNS, without the cluster's domain, which not every cluster keeps at its default.
+    /// Its name in the cluster's DNS, whole: Istio takes a name with a dot in it as it is, and knows Services by their
+    /// whole names alone.
     pub fn host(&self) -> String {
-        format!("{}.{}.svc", self.name, self.namespace)
+        format!("{}.{}.svc.cluster.local", self.name, self.namespace)
     }
 }

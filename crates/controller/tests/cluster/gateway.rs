@@ -259,3 +259,22 @@ endpoints: [{{addresses: [\"10.99.0.8\"], conditions: {{ready: {ready}}}}}]
     world.refused("app", "late", "Proving").await?;
     Ok(())
 }
+
+/// Not Envoy itself, but the controller's responder behind it, where an issuer wants that.
+pub(crate) async fn the_responder_answers(world: &World) -> Outcome {
+    let issuer = world.issuer("by-responder");
+    let issuer = issuer.replace("email:", "solvers: [{http01: {istio: {answer: Responder}}}], email:");
+    let wanted = certificate("istio-system", "responder", &["www.responder.test"]);
+    world
+        .apply(
+            &[
+                issuer,
+                gateway("istio-system", "responder", &[http("responder", &["www.responder.test"], "")]),
+                wanted.replace("name: pebble,", "name: by-responder,"),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.ready("istio-system", "responder").await?;
+    Ok(())
+}

@@ -77,6 +77,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::a_host_that_nobody_serves,
         gateway::a_policy_that_denies_everything,
         gateway::a_gateway_that_is_not_ready_yet,
+        gateway::the_responder_answers,
         gateway_api::two_listeners_on_one_port,
         gateway_api::a_listener_set_with_tls_only,
         year_2018::nobody_lends_a_hand,
