@@ -1,5 +1,6 @@
 //! The objects as a cluster gets them. `INSTA_UPDATE=always cargo test -p gatecert-render` writes them anew, to be read
 //! before they are committed.
+#![allow(clippy::unwrap_used, reason = "what is rendered here is plain data")]
 
 use gatecert_api::{IssuerKind, IssuerReference, SecretTemplate};
 use gatecert_render::gateway_api::ParentReference;
