@@ -11,6 +11,8 @@ use gatecert_render::{
     published_secret, redirect_bypass, reference_grant, uninstall, virtual_service,
 };
 use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 fn owner() -> Owner {
     Owner { namespace: "shop".into(), name: "www".into(), uid: "4f6c".into() }
@@ -29,7 +31,20 @@ fn responder() -> ServiceName {
 }
 
 fn yaml(object: &impl Serialize) -> String {
-    serde_saphyr::to_string(&serde_json::to_value(object).unwrap()).unwrap()
+    serde_saphyr::to_string(&sorted(serde_json::to_value(object).unwrap())).unwrap()
+}
+
+/// With its keys in one order, whatever features of serde_json a build has.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> =
+                fields.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(all) => all.into_iter().map(sorted).collect(),
+        other => other,
+    }
 }
 
 #[test]
