@@ -1,5 +1,9 @@
 //! The command line.
 
+mod render;
+
+pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gatecert_acme::{
     ChainPreference, Contact, ExternalAccount, HmacKey, Identifier, LETS_ENCRYPT, LETS_ENCRYPT_STAGING,
@@ -84,41 +88,6 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Prints the manual page, or writes all of them.
     Man(Man),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Render {
-    /// Prints what installs the controller in a cluster.
-    Install(Install),
-    /// Prints what an installation consists of, to be deleted; the resources' definitions and the namespace stay.
-    Uninstall(Install),
-}
-
-/// How the controller is installed.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  gatecert render install | kubectl apply --server-side -f -
-  gatecert render install --only-namespace shop --namespace shop > gatecert.yaml
-  gatecert render uninstall | kubectl delete --ignore-not-found -f -
-
-What the controller has made bears the label app.kubernetes.io/managed-by=gatecert:
-  kubectl get secrets,virtualservices,httproutes,ingresses -A -l app.kubernetes.io/managed-by=gatecert")]
-pub(crate) struct Install {
-    /// The controller's namespace.
-    #[arg(long, value_name = "NAME", default_value = "gatecert-system")]
-    pub(crate) namespace: String,
-    /// The controller's image.
-    #[arg(long, value_name = "IMAGE", default_value_t = gatecert_render::InstallOptions::default().image)]
-    pub(crate) image: String,
-    /// How many replicas run: one leads, all answer challenges.
-    #[arg(long, value_name = "COUNT", default_value_t = 2)]
-    pub(crate) replicas: u32,
-    /// Serves one namespace alone, with rights in that one alone.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) only_namespace: Option<String>,
-    /// Leaves out what is for Istio.
-    #[arg(long)]
-    pub(crate) without_istio: bool,
 }
 
 /// The CA.

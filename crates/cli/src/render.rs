@@ -1,31 +1,33 @@
 //! `gatecert render`
 
+mod certificate;
+mod installation;
+mod issuer;
+
 use crate::Exit;
-use crate::args::{Install, Render};
+use crate::args::Render;
 use crate::error::Failure;
 use crate::output::Output;
-use gatecert_render::InstallOptions;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 pub(crate) fn run(command: &Render, output: &Output) -> Result<Exit, Failure> {
-    let objects = match command {
-        Render::Install(arguments) => gatecert_render::install(&options(arguments)),
-        Render::Uninstall(arguments) => gatecert_render::uninstall(&options(arguments)),
+    let (objects, notes) = match command {
+        Render::Install(arguments) => (installation::install(arguments), String::new()),
+        Render::Uninstall(arguments) => (installation::uninstall(arguments), installation::left(arguments)),
+        Render::Crds(_) => (gatecert_render::definitions(), String::new()),
+        Render::Issuer(arguments) => (vec![issuer::issuer(arguments)?], String::new()),
+        Render::Certificate(arguments) => (certificate::certificate(arguments)?, String::new()),
     };
-    let yaml = yaml(&objects)?;
+    let yaml = yaml(&objects)? + &notes;
     output.result(&json!({"apiVersion": "v1", "kind": "List", "items": objects}), || yaml);
     Ok(Exit::Done)
 }
 
-fn options(arguments: &Install) -> InstallOptions {
-    InstallOptions {
-        namespace: arguments.namespace.clone(),
-        image: arguments.image.clone(),
-        replicas: arguments.replicas,
-        only_namespace: arguments.only_namespace.clone(),
-        istio: !arguments.without_istio,
-    }
+/// An object as plain data.
+fn value(object: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(object).map_err(|error| Failure::local("render", &error))
 }
 
 /// The objects as documents of one YAML text.

@@ -2,12 +2,10 @@
 
 use crate::challenge::{Challenge, ServiceName};
 use crate::gateway_api::{
-    BackendReference, GROUP, GrantFrom, GrantTo, HttpRoute, HttpRouteMatch, HttpRouteRule, HttpRouteSpec,
-    ParentReference, PathMatch, ReferenceGrant, ReferenceGrantSpec,
+    BackendReference, HttpRoute, HttpRouteMatch, HttpRouteRule, HttpRouteSpec, ParentReference, PathMatch,
 };
 use crate::owner::{ObjectName, Owner};
 use gatecert_api::annotation;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeSet;
 
 /// Challenges on listeners that serve their hosts.
@@ -48,30 +46,5 @@ pub fn http_route(form: &HttpRouteForm<'_>) -> HttpRoute {
             rules: rules.collect(),
         },
         status: None,
-    }
-}
-
-/// The consent that HTTPRoutes of a namespace need to reach the responder.
-pub fn reference_grant(namespace: &str, responder: &ServiceName) -> ReferenceGrant {
-    let labels = [(annotation::MANAGED_BY.to_owned(), annotation::MANAGER.to_owned())];
-    ReferenceGrant {
-        metadata: ObjectMeta {
-            namespace: Some(responder.namespace.clone()),
-            name: Some(format!("gatecert-routes-of-{namespace}")),
-            labels: Some(labels.into()),
-            ..ObjectMeta::default()
-        },
-        spec: ReferenceGrantSpec {
-            from: vec![GrantFrom {
-                group: GROUP.to_owned(),
-                kind: "HTTPRoute".to_owned(),
-                namespace: namespace.to_owned(),
-            }],
-            to: vec![GrantTo {
-                group: String::new(),
-                kind: "Service".to_owned(),
-                name: Some(responder.name.clone()),
-            }],
-        },
     }
 }

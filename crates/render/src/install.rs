@@ -40,16 +40,21 @@ const NAME: &str = "gatecert";
 
 /// Everything that is installed, in the order in which it is applied.
 pub fn install(options: &InstallOptions) -> Vec<Value> {
-    let mut objects: Vec<Value> = gatecert_api::definitions()
-        .iter()
-        // A definition is plain data.
-        .filter_map(|definition| serde_json::to_value(definition).ok())
-        .collect();
+    let mut objects = definitions();
     // A namespace that is served is there already, and its other Pods need not bear what is enforced for gatecert's.
     objects.extend((options.only_namespace.as_ref() != Some(&options.namespace)).then(|| namespace(options)));
     objects.extend(rights::objects(options));
     objects.extend(workload::objects(options));
     objects
+}
+
+/// The definitions of gatecert's resources alone.
+pub fn definitions() -> Vec<Value> {
+    // A definition is plain data.
+    gatecert_api::definitions()
+        .iter()
+        .filter_map(|definition| serde_json::to_value(definition).ok())
+        .collect()
 }
 
 /// What uninstalling deletes, in that order: everything but the definitions, with which all Issuers and Certificates

@@ -34,14 +34,16 @@ mod ingress;
 mod install;
 pub mod istio;
 mod owner;
+mod reference_grant;
 mod secret;
 mod virtual_service;
 
 pub use challenge::{Answer, CHALLENGE_PATH, Challenge, ServiceName};
-pub use http_route::{HttpRouteForm, http_route, reference_grant};
+pub use http_route::{HttpRouteForm, http_route};
 pub use ingress::{IngressForm, ingress};
-pub use install::{InstallOptions, RIGHTS, Right, install, uninstall};
+pub use install::{InstallOptions, RIGHTS, Right, definitions, install, uninstall};
 pub use owner::{ObjectName, Owner, challenge_name};
+pub use reference_grant::{reference_grant, secret_grant};
 pub use secret::{
     Publication, pending_key_name, pending_key_secret, placeholder_secret, published_secret,
     template_fingerprint,

@@ -8,7 +8,7 @@ use gatecert_render::istio::Port;
 use gatecert_render::{
     Answer, Challenge, HttpRouteForm, InstallOptions, ObjectName, Owner, Publication, RedirectBypass,
     ServiceName, VirtualServiceRoute, http_route, install, pending_key_secret, placeholder_secret,
-    published_secret, redirect_bypass, reference_grant, uninstall, virtual_service,
+    published_secret, redirect_bypass, reference_grant, secret_grant, uninstall, virtual_service,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -95,6 +95,11 @@ fn an_http_route_and_its_grant() {
         responder: &responder(),
     });
     insta::assert_snapshot!(yaml(&route) + "---\n" + &yaml(&reference_grant("edge", &responder())));
+}
+
+#[test]
+fn a_grant_for_a_secret() {
+    insta::assert_snapshot!(yaml(&secret_grant("shop", &ObjectName::new("istio-system", "www-tls"))));
 }
 
 #[test]
