@@ -2,6 +2,9 @@
 //! before they are committed.
 #![allow(clippy::unwrap_used, reason = "what is rendered here is plain data")]
 
+mod ingress;
+mod install;
+
 use gatecert_api::{IssuerKind, IssuerReference, SecretTemplate};
 use gatecert_render::gateway_api::ParentReference;
 use gatecert_render::istio::Port;
