@@ -25,10 +25,11 @@ impl Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let program = gatecert(false)?;
-    let render = ["render".to_owned(), "install".to_owned()];
+    let render = |what: &str| print(Command::new(&program).args(["render", what]));
     for (name, text) in [
         ("docs/cli.md", cli_reference(&program)?),
-        ("deploy/install.yaml", print(Command::new(&program).args(render))?),
+        ("deploy/crds.yaml", render("crds")?),
+        ("deploy/install.yaml", render("install")?),
     ] {
         compare(name, &text, arguments.check)?;
     }
