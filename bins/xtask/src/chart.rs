@@ -1,96 +1,49 @@
-//! The Helm chart, made from the objects of `gatecert render install`: words that stand for values are put in before
-//! rendering, and taken for template expressions after it.
+//! The Helm chart: the objects of `gatecert render install`, with blanks where a chart has values.
 
-use anyhow::Result;
-use gatecert_render::{InstallOptions, install};
+mod blank;
+mod document;
+
+use anyhow::{Result, ensure};
+use document::{Document, documents};
+use gatecert_render::{InstallOptions, definitions, install};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Words that stand for values, and the expressions that they become.
-const VALUES: [(&str, &str); 4] = [
-    ("chart-namespace", "{{ .Release.Namespace }}"),
-    ("chart-image", "{{ .Values.image }}"),
-    ("424242", "{{ .Values.replicas }}"),
-    ("chart-only", "{{ .Values.onlyNamespace }}"),
-];
+/// The folder of the chart in the workspace.
+const FOLDER: &str = "charts/gatecert";
 
-const RIGHTS: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+/// What is said at the head of every file.
+const NOTE: &str = "# Generated from the program by `cargo xtask codegen`.\n";
 
-/// The files of the chart, by their paths in the workspace.
-pub(crate) fn files() -> Result<Vec<(&'static str, String)>> {
-    let everywhere = objects(None);
-    let one = objects(Some("chart-only"));
-    let of = |objects: &[Value], is_wanted: &dyn Fn(&str) -> bool| -> Vec<Value> {
-        let kind = |object: &&Value| object["kind"].as_str().is_some_and(is_wanted);
-        objects.iter().filter(kind).cloned().collect()
+/// The files of the chart: their paths in the workspace, and their texts.
+pub(crate) fn files() -> Result<Vec<(String, String)>> {
+    let documents = documents();
+    let of = |kinds: &[&str]| -> Result<String> {
+        let is_one = |document: &&Document| kinds.contains(&document.kind());
+        let texts = documents.iter().filter(is_one).map(Document::template);
+        Ok(NOTE.to_owned() + &texts.collect::<Result<String>>()?)
     };
-    let is_right = |kind: &str| RIGHTS.contains(&kind);
-    let is_definition = |kind: &str| kind == "CustomResourceDefinition";
-    let is_workload = |kind: &str| {
-        !is_right(kind) && !is_definition(kind) && !matches!(kind, "Namespace" | "DestinationRule")
-    };
-    let definitions = keeping(of(&everywhere, &is_definition));
-    let (rights, rights_of_one) = (template(&of(&everywhere, &is_right))?, template(&of(&one, &is_right))?);
-    let rights = format!(
-        "{{{{- if not .Values.onlyNamespace }}}}\n{rights}{{{{- else }}}}\n{rights_of_one}{{{{- end }}}}\n"
-    );
-    let rule = template(&of(&everywhere, &|kind| kind == "DestinationRule"))?;
-    Ok(vec![
-        ("charts/gatecert/Chart.yaml", chart()),
-        ("charts/gatecert/values.yaml", values()),
-        ("charts/gatecert/templates/crds.yaml", wrapped(".Values.crds", &template(&definitions)?)),
-        ("charts/gatecert/templates/rights.yaml", rights),
-        ("charts/gatecert/templates/controller.yaml", optional_argument(&template(&of(&one, &is_workload))?)),
-        ("charts/gatecert/templates/istio.yaml", wrapped(".Values.istio", &rule)),
-    ])
-}
-
-fn objects(only_namespace: Option<&str>) -> Vec<Value> {
-    install(&InstallOptions {
-        namespace: "chart-namespace".to_owned(),
-        image: "chart-image".to_owned(),
-        replicas: 424_242,
-        only_namespace: only_namespace.map(str::to_owned),
-        istio: true,
-    })
-}
-
-/// Definitions outlive the release: with them all Issuers and Certificates would go.
-fn keeping(mut definitions: Vec<Value>) -> Vec<Value> {
-    for definition in &mut definitions {
-        definition["metadata"]["annotations"] = serde_json::json!({"helm.sh/resource-policy": "keep"});
+    let rights = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+    let workload = ["Deployment", "PodDisruptionBudget", "Service", "DestinationRule", "NetworkPolicy"];
+    let files = [
+        ("Chart.yaml", chart()),
+        ("values.yaml", values()?),
+        ("templates/crds.yaml", crds()?),
+        ("templates/namespace.yaml", of(&["Namespace"])?),
+        ("templates/rights.yaml", of(&rights)?),
+        ("templates/workload.yaml", of(&workload)?),
+    ];
+    let kinds = [&rights[..], &workload[..], &["Namespace"]].concat();
+    for document in &documents {
+        ensure!(kinds.contains(&document.kind()), "no file of the chart has objects of {}", document.kind());
     }
-    definitions
-}
-
-fn template(objects: &[Value]) -> Result<String> {
-    let mut text = String::new();
-    for object in objects {
-        write!(text, "---\n{}\n", serde_saphyr::to_string(object)?.trim_end())?;
-    }
-    for (word, expression) in VALUES {
-        text = text.replace(word, expression);
-    }
-    Ok(text)
-}
-
-fn wrapped(condition: &str, text: &str) -> String {
-    format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n")
-}
-
-/// The line that is there for one namespace alone.
-fn optional_argument(text: &str) -> String {
-    let lines = text.lines().map(|line| match line.contains("--only-namespace=") {
-        true => format!("{{{{- if .Values.onlyNamespace }}}}\n{line}\n{{{{- end }}}}\n"),
-        false => format!("{line}\n"),
-    });
-    lines.collect()
+    Ok(files.map(|(name, text)| (format!("{FOLDER}/{name}"), text)).into())
 }
 
 fn chart() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "apiVersion: v2
+        "{NOTE}apiVersion: v2
 name: gatecert
 description: Let's Encrypt certificates for Istio and Envoy gateways
 type: application
@@ -101,73 +54,116 @@ kubeVersion: '>= 1.31.0-0'
     )
 }
 
-fn values() -> String {
-    let InstallOptions { image, replicas, .. } = InstallOptions::default();
-    format!(
-        "# The controller's image.
-image: {image}
-# One leads, all answer challenges.
-replicas: {replicas}
-# Serves one namespace alone, with rights in that one alone.
-onlyNamespace: ''
-# Installs the definitions of the resources. They stay when the release goes.
+fn values() -> Result<String> {
+    let options = InstallOptions::default();
+    let mut resources = String::new();
+    for line in serde_saphyr::to_string(&resources_of(&install(&options)))?.lines() {
+        write!(resources, "\n  {line}")?;
+    }
+    Ok(format!(
+        r#"{NOTE}
+# The controller's image.
+image: {}
+
+# How many replicas run: one leads, all answer challenges.
+replicas: {}
+
+# What a replica needs and may take.
+resources:{resources}
+
+# The controller's namespace; without one, the release's.
+namespace: ""
+
+# Makes that namespace. For the release's own, `helm install --create-namespace` does.
+createNamespace: false
+
+# Serves one namespace alone, with rights in that one alone. ClusterIssuers are passed over then.
+onlyNamespace: ""
+
+# Further arguments of the controller, such as --log-json.
+extraArgs: []
+
+# Tells a mesh with mutual TLS to speak plain HTTP to the responder. Needs Istio's definitions.
+istio: {}
+
+# Installs the definitions of the resources. They stay when the release goes, and with them all Issuers and
+# Certificates.
 crds: true
-# Tells a mesh with mutual TLS to speak plain HTTP to the responder.
-istio: true
-"
-    )
+"#,
+        options.image, options.replicas, options.istio
+    ))
+}
+
+/// The resources of the controller's container.
+fn resources_of(objects: &[Value]) -> Value {
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
+    deployment.and_then(|deployment| deployment.pointer(document::RESOURCES)).cloned().unwrap_or_default()
+}
+
+fn crds() -> Result<String> {
+    let mut text = format!("{NOTE}{{{{- if .Values.crds }}}}\n");
+    for mut definition in definitions() {
+        definition["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep".into();
+        let yaml = serde_saphyr::to_string(&definition)?;
+        ensure!(!yaml.contains("{{"), "a definition has braces in it, which a chart has to quote");
+        write!(text, "---\n{}\n", yaml.trim_end())?;
+    }
+    Ok(text + "{{- end }}\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What the templates give for the defaults, as far as that takes no more than leaving conditions out.
-    fn filled(only: &str) -> Vec<Value> {
-        let mut objects = Vec::new();
-        for (name, text) in files().unwrap() {
-            if !name.contains("/templates/") {
-                continue;
-            }
-            let chosen = match text.split_once("{{- else }}\n") {
-                Some((everywhere, one)) => if only.is_empty() { everywhere } else { one }.to_owned(),
-                None => text,
-            };
-            let mut lines: Vec<_> = chosen.lines().filter(|line| !line.starts_with("{{-")).collect();
-            lines.retain(|line| !(only.is_empty() && line.contains("--only-namespace=")));
-            let mut text = lines.join("\n");
-            let defaults = InstallOptions::default();
-            let values = [defaults.namespace, defaults.image, defaults.replicas.to_string(), only.to_owned()];
-            for ((_, expression), value) in VALUES.iter().zip(values) {
-                text = text.replace(expression, &value);
-            }
-            objects.extend(serde_saphyr::from_multiple::<Value>(&text).unwrap());
-        }
-        objects
+    /// Every combination of what changes the list of objects.
+    fn combinations() -> Vec<InstallOptions> {
+        let of = |namespace: &str, only: Option<&str>, istio: bool| InstallOptions {
+            namespace: namespace.to_owned(),
+            image: "registry.test/controller:1".to_owned(),
+            replicas: 3,
+            only_namespace: only.map(str::to_owned),
+            istio,
+        };
+        let scopes = [("system", None), ("system", Some("shop")), ("shop", Some("shop"))];
+        scopes
+            .iter()
+            .flat_map(|(namespace, only)| [true, false].map(|istio| of(namespace, *only, istio)))
+            .collect()
     }
 
     #[test]
-    fn the_chart_installs_what_the_command_prints() {
-        for only in ["", "shop"] {
-            let only_namespace = (!only.is_empty()).then(|| only.to_owned());
-            let mut wanted = install(&InstallOptions { only_namespace, ..InstallOptions::default() });
-            // Helm makes the namespace of a release.
-            wanted.retain(|object| object["kind"] != "Namespace");
-            let wanted: Vec<_> = wanted.into_iter().map(without_policy).collect();
-            let filled: Vec<_> = filled(only).into_iter().map(without_policy).collect();
-            assert_eq!(filled.len(), wanted.len());
-            for object in &wanted {
-                assert!(filled.contains(object), "{object:#}");
-            }
+    fn a_filled_chart_is_what_the_program_renders() {
+        for options in combinations() {
+            let rendered: Vec<_> = install(&options).split_off(definitions().len());
+            let resources = resources_of(&rendered);
+            let documents = documents();
+            let needed = documents.iter().filter(|document| document.is_needed(&options));
+            let filled: Vec<_> = needed.map(|document| document.filled(&options, &resources)).collect();
+            assert_eq!(filled, rendered, "{options:?}");
         }
     }
 
-    fn without_policy(mut object: Value) -> Value {
-        if object["kind"] == "CustomResourceDefinition"
-            && let Some(metadata) = object["metadata"].as_object_mut()
-        {
-            metadata.remove("annotations");
+    #[test]
+    fn no_blank_is_left() {
+        for (name, text) in files().unwrap() {
+            assert!(!text.contains(blank::MARK), "{name}");
+            assert_eq!(text.matches("{{").count(), text.matches("}}").count(), "{name}");
+            let begins = ["{{- if ", "{{- range "].map(|begin| text.matches(begin).count());
+            assert_eq!(begins.iter().sum::<usize>(), text.matches("{{- end }}").count(), "{name}");
         }
-        object
+    }
+
+    #[test]
+    fn every_value_is_used() {
+        let files = files().unwrap();
+        let templates: String = files
+            .iter()
+            .filter(|(name, _)| name.contains("templates/"))
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let values: Value = serde_saphyr::from_str(&values().unwrap()).unwrap();
+        for name in values.as_object().unwrap().keys() {
+            assert!(templates.contains(&format!(".Values.{name}")), "{name}");
+        }
     }
 }

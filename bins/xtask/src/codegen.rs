@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         compare(name, &text, arguments.check)?;
     }
     for (name, text) in chart::files()? {
-        compare(name, &text, arguments.check)?;
+        compare(&name, &text, arguments.check)?;
     }
     Ok(())
 }
