@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where the time comes from, and how one waits.
 ///
@@ -12,6 +14,12 @@ use std::time::Duration;
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present time.
     fn now(&self) -> Timestamp;
+
+    /// Time since some moment of this process, on a clock that is never set and never goes back; unless an
+    /// implementation says otherwise, the one that tokio's timer waits on.
+    fn monotonic(&self) -> Duration {
+        monotonic()
+    }
 
     /// Waits for `duration`.
     async fn sleep(&self, duration: Duration);
@@ -31,4 +39,10 @@ impl Clock for SystemClock {
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+fn monotonic() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }

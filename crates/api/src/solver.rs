@@ -56,6 +56,7 @@ pub struct AutoSolver {
 
 /// Istio Gateways.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
 pub struct IstioSolver {
     /// The Gateways. Absent: all that serve the name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +70,12 @@ pub struct IstioSolver {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 2, max = 64)))]
     pub addresses: Option<Vec<String>>,
+    /// The namespaces of the gateways' Envoys, which the VirtualService of a challenge is exported to. Absent: those of
+    /// the Services that the Gateways select; where none is seen, all, and then an older route that takes every path of
+    /// the name comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub export_to: Option<Vec<String>>,
 }
 
 /// Who answers a challenge on an Istio gateway.

@@ -122,7 +122,11 @@ impl Filler<'_> {
         K: Clone + Debug + Send + Sync + serde::de::DeserializeOwned + 'static,
         <K as Resource>::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
     {
-        self.follow(Api::all(self.client.clone()))
+        match &self.scope {
+            Scope::Cluster => self.follow(Api::all(self.client.clone())),
+            // Whoever serves one namespace may not see what belongs to the whole cluster.
+            Scope::Namespace(_) => reflector::store().0,
+        }
     }
 
     fn follow<K>(&mut self, api: Api<K>) -> Store<K>
@@ -135,14 +139,53 @@ impl Filler<'_> {
         let (synced, receiver) = watch::channel(false);
         self.synced.push(receiver);
         let changed = self.changed.clone();
-        let note = move |_: &watcher::Event<K>| changed.send_modify(|count| *count = count.wrapping_add(1));
+        let note = move |event: &watcher::Event<K>| {
+            if is_change(event) {
+                changed.send_modify(|count| *count = count.wrapping_add(1));
+            }
+        };
         self.tasks.spawn(follow(api, watcher::Config::default(), Some(writer), trim, note, synced));
         store
+    }
+}
+
+/// Whether a cache may be another one after this. The begin of a list is none: where there is no such kind, lists are
+/// begun for ever.
+fn is_change<K>(event: &watcher::Event<K>) -> bool {
+    match event {
+        watcher::Event::Init | watcher::Event::InitApply(_) => false,
+        watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_) => true,
     }
 }
 
 fn trim<K: Resource>(object: &mut K) {
     if let Some(annotations) = &mut object.meta_mut().annotations {
         annotations.retain(|key, _| READ_ANNOTATIONS.iter().any(|read| key.starts_with(read)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Response, StatusCode};
+    use kube::client::Body;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_not_there_is_no_change() {
+        let (asked, mut looks) = watch::channel(0);
+        let absent = move |_| {
+            asked.send_modify(|count| *count += 1);
+            let body = r#"{"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}"#;
+            let answer =
+                Response::builder().status(StatusCode::NOT_FOUND).body(Body::from(body.as_bytes().to_vec()));
+            async { answer.map_err(tower::BoxError::from) }
+        };
+        let client = Client::new(tower::service_fn(absent), "default");
+        let mut tasks = JoinSet::new();
+        let caches = Caches::fill(&client, &Scope::Cluster, &mut tasks).await;
+        let many = looks.wait_for(|asked| *asked > 100);
+        tokio::time::timeout(Duration::from_secs(24 * 60 * 60), many).await.unwrap().unwrap();
+        assert_eq!(*caches.changed().borrow(), 0);
     }
 }

@@ -12,6 +12,7 @@ use crate::wish::{Wish, wish};
 use gatecert_api::{Certificate, CertificateStatus, annotation};
 use gatecert_issue::{
     CertificateFacts, Failures, Observed, Origin, Plan, Reason, Stored, StoredWindow, plan, renewal,
+    renews_at,
 };
 use gatecert_publish::kubernetes::Ownership;
 use jiff::{SignedDuration, Timestamp};
@@ -94,19 +95,23 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
         Ok(wish) => look(&certificate, wish, &controller, &mut status).await,
         Err(obstacle) => (None, Outcome::Blocked(obstacle.clone())),
     };
-    if matches!(outcome, Outcome::Interrupted) {
-        return Action::await_change();
-    }
-    if matches!(&outcome, Outcome::Blocked(obstacle) if obstacle.reason == PENDING) {
+    match &outcome {
+        Outcome::Interrupted => return Action::await_change(),
         // The issuer says when it is ready, in a moment: nobody has to read of it.
-        return Action::requeue(LOOK_AT_OBSTACLE);
+        Outcome::Blocked(obstacle) if obstacle.reason == PENDING => {
+            return Action::requeue(LOOK_AT_OBSTACLE);
+        }
+        _ => {}
     }
     let now = controller.now();
     let facts = present.as_deref().and_then(facts_of);
     let is_as_wanted = wish.as_ref().is_ok_and(|wish| facts.is_some_and(|facts| fits(facts, wish, now)));
     status.issuance = None;
     set_published(&mut status, facts);
-    status.renewal_time = renewal_time(&status);
+    if let Ok(wish) = &wish {
+        let renews_at = observed(wish, &controller, present.as_deref(), &status, false, renews_at);
+        status.renewal_time = renews_at.map(Time);
+    }
     let situation = situation(&outcome, facts, is_as_wanted);
     set_conditions(&mut status, &certificate, &situation, now);
     controller.report(&certificate, status, &situation).await;
@@ -151,16 +156,17 @@ async fn look(
     if let Some(known) = &present {
         ask_for_window(wish, controller, known, status).await;
     }
-    let plan = planned(certificate, wish, controller, present.as_deref(), status);
+    let plan = observed(wish, controller, present.as_deref(), status, is_forced(certificate), plan);
     tracing::debug!(certificate = %ObjectRef::from_obj(certificate), ?plan, "planned");
     let outcome = match plan {
         Plan::UpToDate { look_again_at } => {
             set_failures(status, None, controller.now());
             status.last_error = None;
-            match decorated(certificate, wish, controller, present.as_deref()).await {
-                Ok(()) => Outcome::UpToDate(look_again_at),
-                Err(obstacle) => Outcome::Blocked(obstacle),
-            }
+            let decorated = match present.as_deref() {
+                Some(present) => issuance::decorate(certificate, wish, controller, present).await,
+                None => Ok(()),
+            };
+            decorated.map_or_else(Outcome::Blocked, |()| Outcome::UpToDate(look_again_at))
         }
         Plan::Wait { reason, until, why } => {
             let message =
@@ -188,18 +194,6 @@ async fn look(
     };
     let published = controller.secrets.get(&wish.secret).or(present);
     (published, outcome)
-}
-
-async fn decorated(
-    certificate: &Certificate,
-    wish: &Wish,
-    controller: &Controller,
-    present: Option<&KnownSecret>,
-) -> Result<(), Obstacle> {
-    match present {
-        Some(present) => issuance::decorate(certificate, wish, controller, present).await,
-        None => Ok(()),
-    }
 }
 
 /// Until when a certificate for the same names has to wait, where as many were issued as the CA allows.
@@ -251,28 +245,29 @@ async fn present(wish: &Wish, controller: &Controller) -> Result<Option<Arc<Know
     }
 }
 
-fn planned(
-    certificate: &Certificate,
+/// What there is, as planning sees it. `is_forced` is whether somebody asked for a new certificate.
+fn observed<T>(
     wish: &Wish,
     controller: &Controller,
     present: Option<&KnownSecret>,
     status: &CertificateStatus,
-) -> Plan {
-    let (now, window) = (controller.now(), window_of(status));
-    let failures = failures_of(status, &wish.wanted);
+    is_forced: bool,
+    use_it: impl FnOnce(&Observed<'_>) -> T,
+) -> T {
     let entry = controller.journal(&wish.owner).entry().filter(|entry| entry.is_for(&wish.wanted));
     let (stored, origin) = stored(present);
-    plan(&Observed {
+    let facts = present.and_then(facts_of);
+    use_it(&Observed {
         certificate: stored,
         origin,
         wanted: &wish.wanted,
-        ari: window.as_ref(),
-        failures: failures.as_ref(),
+        ari: window_of(status).as_ref(),
+        failures: failures_of(status, &wish.wanted).as_ref(),
         pending_order: entry.as_ref().map(|entry| &entry.order_url),
-        forced: is_forced(certificate),
-        now,
-        jitter: present.and_then(facts_of).map_or(0.0, CertificateFacts::jitter),
-        renew_before: present.and_then(facts_of).and_then(|facts| wish.renew_before.of(facts)),
+        forced: is_forced,
+        now: controller.now(),
+        jitter: facts.map_or(0.0, CertificateFacts::jitter),
+        renew_before: facts.and_then(|facts| wish.renew_before.of(facts)),
     })
 }
 
@@ -343,11 +338,10 @@ async fn issue(
             status.ari = None;
             ask_for_window(wish, controller, &known, status).await;
             controller.take_renewal_request(certificate).await;
-            let next = match planned_after(wish, &known, status, now) {
-                Plan::UpToDate { look_again_at } => look_again_at,
-                _ => now,
-            };
-            Outcome::Issued(next)
+            match observed(wish, controller, Some(&known), status, false, plan) {
+                Plan::UpToDate { look_again_at } => Outcome::Issued(look_again_at),
+                _ => Outcome::Issued(now),
+            }
         }
         Err(Interrupted::By(Interruption::Changed | Interruption::Deleted)) => Outcome::Interrupted,
         Err(Interrupted::Obstacle(obstacle)) => Outcome::Blocked(obstacle),
@@ -368,23 +362,6 @@ async fn issue(
     }
 }
 
-/// When to look again at a certificate that was issued just now.
-fn planned_after(wish: &Wish, known: &KnownSecret, status: &CertificateStatus, now: Timestamp) -> Plan {
-    let (stored, origin) = stored(Some(known));
-    plan(&Observed {
-        certificate: stored,
-        origin,
-        wanted: &wish.wanted,
-        ari: window_of(status).as_ref(),
-        failures: None,
-        pending_order: None,
-        forced: false,
-        now,
-        jitter: facts_of(known).map_or(0.0, CertificateFacts::jitter),
-        renew_before: facts_of(known).and_then(|facts| wish.renew_before.of(facts)),
-    })
-}
-
 fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: bool) -> Situation {
     let until = facts.map(|facts| format!("valid until {}", facts.not_after)).unwrap_or_default();
     let ready = |reason: &str, message: &str| match is_as_wanted {
@@ -392,7 +369,7 @@ fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: 
         false => Mark::new(false, reason, message),
     };
     let news = |is_good, reason: &str, message: &str| {
-        (reason != PENDING).then(|| News { is_good, reason: reason.to_owned(), message: message.to_owned() })
+        Some(News { is_good, reason: reason.to_owned(), message: message.to_owned() })
     };
     match outcome {
         Outcome::Issued(_) => {
@@ -414,9 +391,4 @@ fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: 
             Situation { ready: ready("Pending", ""), issuing: Mark::new(false, "Idle", ""), news: None }
         }
     }
-}
-
-/// When the certificate will be renewed, as things are.
-fn renewal_time(status: &CertificateStatus) -> Option<Time> {
-    status.ari.as_ref().and_then(|ari| ari.selected.clone())
 }

@@ -3,6 +3,7 @@
 use crate::caches::Caches;
 use crate::certificate;
 use crate::certificates::Certificates;
+use crate::fence::Fence;
 use crate::follow::follow;
 use crate::issuer::{self, IssuerKey, IssuerObject, Issuers};
 use crate::journal::SecretJournal;
@@ -49,6 +50,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Everything that looks at objects share.
 pub(crate) struct Controller {
     pub(crate) client: Client,
+    pub(crate) fence: Fence,
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) certificates: Arc<Certificates>,
@@ -77,6 +79,7 @@ struct Panicked;
 /// Leads, until it is dropped: then nothing of it writes any more.
 pub(crate) async fn lead(
     client: Client,
+    fence: Fence,
     options: Options,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -103,6 +106,7 @@ pub(crate) async fn lead(
         issuers: Issuers::default(),
         blocked: Mutex::default(),
         client,
+        fence,
         options,
         clock,
         certificates,

@@ -5,6 +5,7 @@
 //! once. Nobody compares the clocks of two machines: a candidate waits as long as the record asks since it saw the
 //! record change last, on its own monotonic clock, the one behind [`Clock::sleep`].
 
+use crate::fence::Fence;
 use futures::FutureExt;
 use futures::future::{BoxFuture, MaybeDone, maybe_done};
 use gatecert_acme::Clock;
@@ -86,6 +87,7 @@ pub async fn acquire(client: Client, options: &LeaseOptions, clock: Arc<dyn Cloc
 /// A Lease that is held and renewed. Dropping it ends the renewals, and the others wait for its end.
 #[derive(Debug)]
 pub struct Leadership {
+    fence: Fence,
     lost: CancellationToken,
     stop: CancellationToken,
     renewals: JoinHandle<()>,
@@ -94,16 +96,25 @@ pub struct Leadership {
 impl Leadership {
     fn start(record: Record, lease: Lease, deadline: Alarm) -> Self {
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
+        let fence = Fence::new(Arc::clone(&record.clock));
+        fence.set(Some(deadline.at));
         let renewals = tokio::spawn({
-            let (lost, stop) = (lost.clone().drop_guard(), stop.clone());
+            let (lost, stop, fence) = (lost.clone().drop_guard(), stop.clone(), fence.clone());
             async move {
-                if let Some(held) = record.keep(lease, deadline, &stop).await {
+                let held = record.keep(lease, deadline, &fence, &stop).await;
+                fence.set(None);
+                if let Some(held) = held {
                     record.give_back(held).await;
                 }
                 drop(lost);
             }
         });
-        Self { lost, stop, renewals }
+        Self { fence, lost, stop, renewals }
+    }
+
+    /// What requests that only the leader may send pass by.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Completes when the Lease is not ours any more: it could not be renewed in time, it is gone, or another holds it.
@@ -186,24 +197,33 @@ impl Record {
     }
 
     /// Renews until it is told to stop, and then gives the Lease that it holds, or until it is lost.
-    async fn keep(&self, mut lease: Lease, mut deadline: Alarm, stop: &CancellationToken) -> Option<Lease> {
+    async fn keep(
+        &self,
+        mut lease: Lease,
+        mut deadline: Alarm,
+        fence: &Fence,
+        stop: &CancellationToken,
+    ) -> Option<Lease> {
         let mut wait = self.options.renew_every;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Some(lease),
-                () = &mut deadline.0 => return self.report_loss("no renewal worked in time"),
+                () = &mut deadline.timer => return self.report_loss("no renewal worked in time"),
                 () = self.clock.sleep(wait) => {}
             }
             let next_deadline = self.deadline();
             let renewal = tokio::select! {
                 biased;
-                () = &mut deadline.0 => return self.report_loss("no renewal worked in time"),
+                () = &mut deadline.timer => return self.report_loss("no renewal worked in time"),
                 renewal = self.renew(&mut lease) => renewal,
             };
             wait = self.options.retry_every;
             match renewal {
-                Ok(Renewal::Done) => (deadline, wait) = (next_deadline, self.options.renew_every),
+                Ok(Renewal::Done) => {
+                    fence.set(Some(next_deadline.at));
+                    (deadline, wait) = (next_deadline, self.options.renew_every);
+                }
                 Ok(Renewal::Again) => {}
                 Ok(Renewal::Lost(reason)) => return self.report_loss(&reason),
                 Err(error) => {
@@ -313,19 +333,25 @@ fn won(written: Result<Lease, LeaseError>) -> Result<Option<Lease>, LeaseError> 
 }
 
 /// A moment to come, on the monotonic clock behind [`Clock::sleep`]. It can be asked again after it has come.
-struct Alarm(Pin<Box<MaybeDone<BoxFuture<'static, ()>>>>);
+struct Alarm {
+    timer: Pin<Box<MaybeDone<BoxFuture<'static, ()>>>>,
+    /// The same moment, for who can not wait for a timer.
+    at: Duration,
+}
 
 impl Alarm {
     fn set(clock: &Arc<dyn Clock>, after: Duration) -> Self {
+        let at = clock.monotonic().saturating_add(after);
         let clock = Arc::clone(clock);
-        let mut alarm = Self(Box::pin(maybe_done(async move { clock.sleep(after).await }.boxed())));
+        let timer = Box::pin(maybe_done(async move { clock.sleep(after).await }.boxed()));
+        let mut alarm = Self { timer, at };
         // A timer counts from its first poll, which has to be now.
         alarm.is_over();
         alarm
     }
 
     fn is_over(&mut self) -> bool {
-        (&mut self.0).now_or_never().is_some()
+        (&mut self.timer).now_or_never().is_some()
     }
 }
 

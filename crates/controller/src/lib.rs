@@ -17,6 +17,7 @@ mod certificate;
 mod certificates;
 pub mod cluster;
 mod controller;
+mod fence;
 mod follow;
 mod issuance;
 mod issuer;
@@ -37,5 +38,6 @@ mod sources;
 mod sweep;
 mod wish;
 
+pub use fence::{Fence, LeaseLost};
 pub use options::Options;
 pub use replica::{RunError, run, signals};

@@ -117,8 +117,9 @@ impl Turn {
             };
             metrics.lead(true);
             let (options, clock, metrics) = (options.clone(), Arc::clone(&clock), Arc::clone(&metrics));
+            let fenced = leadership.fence().client(client.clone());
             let is_stopped = tokio::select! {
-                () = lead(client.clone(), options, clock, Arc::clone(&metrics), prober.clone()) => false,
+                () = lead(fenced, leadership.fence().clone(), options, clock, Arc::clone(&metrics), prober.clone()) => false,
                 () = leadership.lost() => false,
                 () = stopped.cancelled() => true,
             };

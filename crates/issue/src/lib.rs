@@ -70,7 +70,7 @@ pub use {
     journal::{Entry, Journal, JournalError, MemoryJournal},
     key::{CertificateKey, KeyError, KeyType},
     obtain::{Failure, KeySource, ObtainError, Request, obtain},
-    plan::{Observed, Origin, Plan, Reason, Stored, Wanted, plan},
+    plan::{Observed, Origin, Plan, Reason, Stored, Wanted, plan, renews_at},
     progress::{Event, Progress},
     renewal::StoredWindow,
     retry::{Failures, Why},

@@ -211,6 +211,16 @@ fn aged(certificate: &CertificateFacts, observed: &Observed<'_>) -> Option<Reaso
     (renewal.at <= observed.now).then_some(if is_expired { Reason::Expired } else { renewal.reason })
 }
 
+/// When the certificate that is served is to be renewed, by what is known now. `None` where none is served.
+///
+/// Failures and limits may make it later; another request of its owner, or of the CA, earlier.
+pub fn renews_at(observed: &Observed<'_>) -> Option<Timestamp> {
+    match observed.certificate {
+        Stored::Certificate(certificate) => Some(renewal_of(certificate, observed).at),
+        Stored::Missing | Stored::Unreadable(_) => None,
+    }
+}
+
 fn renewal_of(certificate: &CertificateFacts, observed: &Observed<'_>) -> Renewal {
     let issued_at = observed.origin.map(|origin| origin.issued_at);
     let rested_at = renewal::rested_at(certificate, issued_at, observed.now);

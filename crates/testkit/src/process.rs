@@ -26,6 +26,7 @@ const STARTS: usize = 5;
 const WATCHED: &str = r#"
 exec 3<&0
 "$@" 3<&- & server=$!
+echo $server > pid
 { read -r _ <&3; kill -KILL $server; } 2>/dev/null & reader=$!
 wait $server; status=$?
 kill -KILL $reader 2>/dev/null
@@ -95,6 +96,37 @@ impl Process {
             Ok(Some(status)) => Err(self.not_ready(format!("ended with {status}"))),
             Err(_) => Err(self.not_ready(format!("is not ready after {PATIENCE:?}"))),
         }
+    }
+
+    /// Sends the server a signal, by its name without `SIG`: `KILL`, `STOP`, `CONT`, `TERM`.
+    ///
+    /// # Errors
+    /// The server is not there any more.
+    pub fn signal(&self, signal: &str) -> Result<(), StartError> {
+        let failed = |source: std::io::Error| StartError::set_up(self.name, source);
+        let id = fs::read_to_string(self.directory().join("pid")).map_err(failed)?;
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(id.trim()).status().map_err(failed)?;
+        if !sent.success() {
+            return Err(failed(std::io::Error::other(format!("signal {signal} was not taken: {sent}"))));
+        }
+        Ok(())
+    }
+
+    /// Waits until the server has ended by itself or by a signal, and gives its exit code: 128 and more is a signal.
+    ///
+    /// # Errors
+    /// It has not ended within a minute.
+    pub async fn ended(&mut self) -> Result<i32, StartError> {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Ok(Some(status)) = self.child.try_wait() {
+                    return status.code().unwrap_or(-1);
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        let ended = waited.await;
+        ended.map_err(|_| self.not_ready(format!("has not ended after {PATIENCE:?}")))
     }
 
     /// What the server wrote so far.

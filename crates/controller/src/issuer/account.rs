@@ -223,7 +223,7 @@ async fn client(controller: &Controller, key: ClientKey) -> Result<Client, Regis
     }
     let transport = transport.build().map_err(|error| RegistrationError::CaBundle(Some(error.into())))?;
     let client = Client::builder(key.directory.clone())
-        .transport(Arc::new(transport))
+        .transport(Arc::new(controller.fence.transport(transport)))
         .clock(Arc::clone(&controller.clock))
         .build()
         .await

@@ -281,3 +281,54 @@ async fn giving_back_to_a_silent_server_ends() {
     server.fail(Method::PUT, None);
     assert_eq!(seconds(leadership.release()).await.1, 2);
 }
+
+/// A clock that a freeze moves on before any timer knows of it.
+#[derive(Debug, Default)]
+struct FrozenClock(Mutex<Duration>);
+
+#[async_trait::async_trait]
+impl Clock for FrozenClock {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + *self.0.lock().unwrap()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_holder_sends_nothing_that_changes_when_it_wakes() {
+    let (server, clock) = (Server::default(), Arc::new(FrozenClock::default()));
+    let options = LeaseOptions::new("gatecert", "a");
+    let leadership = acquire(server.client(), &options, Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let leases: Api<Lease> = Api::namespaced(leadership.fence().client(server.client()), "gatecert");
+    let lease = leases.get("gatecert-controller").await.unwrap();
+    let lease = leases.replace("gatecert-controller", &PostParams::default(), &lease).await.unwrap();
+
+    *clock.0.lock().unwrap() = Duration::from_secs(10);
+    let refused = leases.replace("gatecert-controller", &PostParams::default(), &lease).await.unwrap_err();
+    assert!(refused.to_string().contains("the Lease is lost"), "{refused}");
+    leases.get("gatecert-controller").await.unwrap();
+    assert_eq!(
+        server.0.lock().unwrap().requests,
+        [Method::GET, Method::POST, Method::GET, Method::PUT, Method::GET]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fence_opens_with_each_renewal_and_closes_for_good() {
+    let server = Server::default();
+    let leadership = acquire_as(&server, "a").await;
+    let fence = leadership.fence().clone();
+    for _ in 0..10 {
+        sleep(Duration::from_secs(7)).await;
+        assert_eq!(fence.check(), Ok(()));
+    }
+    leadership.release().await;
+    assert_eq!(fence.check(), Err(crate::LeaseLost));
+}

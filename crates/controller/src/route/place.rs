@@ -128,6 +128,7 @@ fn by_solver(ask: &Ask<'_>, solver: &Http01Solver) -> Found {
             gateways: istio.gateways.as_deref(),
             answer: ask.answer(istio.answer),
             addresses: istio.addresses.as_deref(),
+            export_to: istio.export_to.as_deref(),
         };
         return istio::find(ask, &choice);
     }
@@ -140,7 +141,8 @@ fn by_solver(ask: &Ask<'_>, solver: &Http01Solver) -> Found {
         return ingress::find(ask, &ingress::Choice { class, addresses: ingress.addresses.as_deref() });
     }
     let auto = solver.auto.clone().unwrap_or_default();
-    let choice = istio::Choice { gateways: None, answer: ask.answer(auto.answer), addresses: None };
+    let answer = ask.answer(auto.answer);
+    let choice = istio::Choice { gateways: None, answer, addresses: None, export_to: None };
     let mut found = istio::find(ask, &choice);
     found.extend(gateway_api::find(ask, &gateway_api::Choice { parents: None, addresses: None }));
     found.extend(ingress::find(ask, &ingress::Choice { class: None, addresses: None }));

@@ -1,10 +1,8 @@
 //! The cluster, the controller in it, and what tests ask of both.
 
 use crate::Outcome;
-use clap::Parser as _;
-use gatecert_acme::SystemClock;
+use crate::replica::{Replica, ReplicaOptions};
 use gatecert_api::Certificate;
-use gatecert_controller::{Options, run};
 use gatecert_render::InstallOptions;
 use gatecert_render::istio::VirtualService;
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, namespace};
@@ -18,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::Mutex;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Where the controller's responder is.
-const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+pub(crate) const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+/// The controller that all tests share.
+const FIRST: ReplicaOptions<'_> = ReplicaOptions {
+    identity: "first",
+    address: RESPONDER,
+    namespace: "gatecert-system",
+    arguments: &[],
+    hours_ahead: 0,
+};
 
 /// Where the application is.
 pub(crate) const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
@@ -40,38 +47,16 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) roots: String,
     _application: Application,
-    _stop: oneshot::Sender<()>,
-    log: Log,
-}
-
-/// What the controller has logged.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    controller: Mutex<Option<Replica>>,
 }
 
 impl World {
     pub(crate) async fn start(network: Network) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let log = Log::default();
-        let writer = log.clone();
-        tracing_subscriber::fmt()
-            .with_env_filter("warn,gatecert_controller=debug")
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .init();
         let cluster = Cluster::start(network).await?;
         network.add_address(RESPONDER)?;
         apply(&cluster.client, &namespace("app")).await?;
         for object in gatecert_render::install(&InstallOptions::default()) {
-            // No kubelet runs: the controller is in this process, with the rights of its ServiceAccount.
+            // No kubelet runs: the controller is a process, with the rights of its ServiceAccount.
             apply_one(&cluster.client, &serde_json::from_value(object)?).await?;
         }
         let responder =
@@ -80,22 +65,36 @@ impl World {
         let application = Application::start(&network, &cluster.client, "app", "web", APPLICATION).await?;
         let roots = cluster.pebble.root_pem(0).await?;
 
-        let (stop, stopped) = oneshot::channel::<()>();
-        let token = cluster.server.service_account_token("gatecert-system", "gatecert").await?;
-        let client = cluster.server.client_for(&token).await?;
-        tokio::spawn(async move {
-            let stopped = async {
-                let _ = stopped.await;
-            };
-            run(options(), client, Arc::new(SystemClock), stopped).await.unwrap();
-        });
-        let world = Self { cluster, roots, _application: application, _stop: stop, log };
+        let controller = Replica::start(&network, &cluster.server, &FIRST).await?;
+        let controller = Mutex::new(Some(controller));
+        let world = Self { cluster, roots, _application: application, controller };
         world.apply(&world.issuer("pebble")).await?;
         Ok(world)
     }
 
-    pub(crate) fn print_log(&self) {
-        eprintln!("{}", String::from_utf8_lossy(&self.log.0.lock().unwrap()));
+    pub(crate) async fn print_log(&self) {
+        if let Some(controller) = &*self.controller.lock().await {
+            eprintln!("{}", controller.process.log());
+        }
+    }
+
+    /// Ends the controller that all tests share.
+    pub(crate) async fn end_controller(&self) -> Outcome {
+        if let Some(mut controller) = self.controller.lock().await.take() {
+            match controller.terminate().await? {
+                0 => {}
+                code => return Err(format!("the controller ended with {code}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a replica.
+    pub(crate) async fn replica(
+        &self,
+        options: &ReplicaOptions<'_>,
+    ) -> Result<Replica, Box<dyn Error + Send + Sync>> {
+        Replica::start(&self.cluster.network, &self.cluster.server, options).await
     }
 
     /// Pebble's own root, as an issuer has it.
@@ -264,7 +263,8 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
 
     /// Waits until no challenge route and no pending key is left of a Certificate.
     pub(crate) async fn nothing_left_of(&self, uid: &str) -> Outcome {
-        let parameters = ListParams::default().labels(&format!("gatecert.dev/certificate-uid={uid}"));
+        let parameters = ListParams::default()
+            .labels(&format!("gatecert.dev/certificate-uid={uid},gatecert.dev/part!=certificate"));
         let routes: Api<VirtualService> = Api::all(self.cluster.client.clone());
         let secrets: Api<Secret> = Api::all(self.cluster.client.clone());
         let waited = tokio::time::timeout(PATIENCE, async {
@@ -312,22 +312,6 @@ fn plain() -> reqwest::Client {
         .pool_max_idle_per_host(0)
         .build()
         .unwrap()
-}
-
-fn options() -> Options {
-    let responder = format!("{RESPONDER}:8089");
-    let health = format!("{RESPONDER}:8081");
-    Options::parse_from([
-        "gatecert-controller",
-        "--namespace",
-        "gatecert-system",
-        "--responder-listen",
-        &responder,
-        "--health-listen",
-        &health,
-        "--identity",
-        "test",
-    ])
 }
 
 /// Requests every 20 ms, and how many of them were not answered as they should.

@@ -12,6 +12,9 @@ mod manifest;
 mod outage;
 mod proxy;
 mod refusal;
+mod renewal;
+mod replica;
+mod replicas;
 mod year_2018;
 
 use harness::World;
@@ -25,9 +28,13 @@ use tokio::runtime::Runtime;
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let arguments = Arguments::from_args();
+    if replica::be_one_if_told()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut arguments = Arguments::from_args();
     if arguments.list {
-        let all = [trials(None), trials_alone(None)].into_iter().flatten().collect();
+        let all = [trials(None), trials_alone(None), trials_with_replicas(None)];
+        let all = all.into_iter().flatten().collect();
         return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
     let network = gatecert_testkit::cluster::Network::enter()?;
@@ -39,12 +46,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let world = Arc::new(world);
     let both = || Some((Arc::clone(&runtime), Arc::clone(&world)));
     let together = libtest_mimic::run(&arguments, trials(both()));
+    arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, trials_alone(both()));
     if together.has_failed() || alone.has_failed() {
-        world.print_log();
+        runtime.block_on(world.print_log());
         return Ok(ExitCode::from(101));
     }
-    Ok(ExitCode::SUCCESS)
+    runtime.block_on(world.end_controller()).map_err(|error| error.to_string())?;
+    Ok(libtest_mimic::run(&arguments, trials_with_replicas(both())).exit_code())
 }
 
 macro_rules! trials {
@@ -62,6 +71,18 @@ macro_rules! trials {
 /// Those that no other may run beside.
 fn trials_alone(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
     trials![world, outage::the_api_server_goes_and_comes_back]
+}
+
+/// Those that start replicas of the controller themselves.
+fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
+    trials![
+        world,
+        replicas::a_killed_leader_leaves_nothing_undone,
+        replicas::a_frozen_leader_writes_nothing_when_it_wakes,
+        replicas::a_leader_that_ends_hands_over,
+        replicas::one_namespace_alone,
+        renewal::the_ca_asks_for_it,
+    ]
 }
 
 fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {

@@ -114,6 +114,23 @@ fn renewal_at_two_thirds_or_at_the_half() {
 }
 
 #[test]
+fn the_renewal_that_is_told_is_the_one_that_is_planned() {
+    let (certificate, wanted) = (certificate(1, start(), 90 * DAY), wanted());
+    let early = stored(1, window(HOUR, 2 * HOUR), 0.5);
+    let late = stored(1, window(70 * DAY, 71 * DAY), 0.5);
+    for ari in [None, Some(&early), Some(&late)] {
+        for renew_before in [None, Some(SignedDuration::from_hours(24 * 10))] {
+            let at = |now| Observed { renew_before, ari, ..observed(&certificate, &wanted, now) };
+            let told = renews_at(&at(start())).unwrap();
+            assert_eq!(reason_of(plan(&at(after(told, -1)))), None, "{ari:?} {renew_before:?}");
+            assert!(reason_of(plan(&at(told))).is_some(), "{ari:?} {renew_before:?}");
+        }
+    }
+    let none = Observed { certificate: Stored::Missing, ..observed(&certificate, &wanted, start()) };
+    assert_eq!(renews_at(&none), None);
+}
+
+#[test]
 fn jitter_is_bounded() {
     let wanted = wanted();
     for (life, due, most) in [(90 * DAY, 60 * DAY, DAY), (6 * HOUR, 3 * HOUR, 540)] {

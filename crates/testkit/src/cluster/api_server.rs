@@ -7,6 +7,7 @@ use crate::tools::{self, Tool};
 use crate::{StartError, https_client};
 use rcgen::KeyPair;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -55,6 +56,27 @@ pub struct ApiRequest {
 pub struct ApiUser {
     /// The name.
     pub username: String,
+    /// What else is known of the user.
+    #[serde(default)]
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl ApiUser {
+    /// Whether the request came with this token of a ServiceAccount. Each token has an id of its own, so that programs
+    /// with one ServiceAccount are told apart.
+    pub fn has_token(&self, token: &str) -> bool {
+        let ids = self.extra.get("authentication.kubernetes.io/credential-id");
+        token_id(token).is_some_and(|id| ids.is_some_and(|ids| ids.contains(&format!("JTI={id}"))))
+    }
+}
+
+/// The claim `jti` of a token.
+fn token_id(token: &str) -> Option<String> {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1)?;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    Some(claims.get("jti")?.as_str()?.to_owned())
 }
 
 /// What a request was for.

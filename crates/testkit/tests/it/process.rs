@@ -94,3 +94,15 @@ async fn one_that_ends_is_not_ready() {
     assert!(error.contains("ended with exit status: 3"), "{error}");
     assert!(error.ends_with("no configuration"), "{error}");
 }
+
+#[tokio::test]
+async fn takes_signals() {
+    let folder = TempDir::new().unwrap();
+    let (mut process, id) = start(folder.path());
+    until(|| id_in(&id));
+    process.signal("STOP").unwrap();
+    process.signal("CONT").unwrap();
+    process.signal("TERM").unwrap();
+    assert_eq!(process.ended().await.unwrap(), 128 + 15);
+    process.signal("TERM").unwrap_err();
+}

@@ -1,0 +1,60 @@
+//! Renewals in time.
+
+use crate::Outcome;
+use crate::harness::{RESPONDER, World};
+use crate::manifest::{certificate, gateway, http};
+use crate::replica::ReplicaOptions;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+
+/// The CA's window is asked for again when it said so, and obeyed.
+pub(crate) async fn the_ca_asks_for_it(world: &World) -> Outcome {
+    let started = |identity, hours_ahead| ReplicaOptions {
+        identity,
+        address: RESPONDER,
+        namespace: "gatecert-system",
+        arguments: &[],
+        hours_ahead,
+    };
+    let mut before = world.replica(&started("before", 0)).await?;
+    let host = "www.renewal.test";
+    world
+        .apply(
+            &[
+                gateway("istio-system", "renewal", &[http("renewal", &[host], "")]),
+                certificate("istio-system", "renewal", &[host]),
+            ]
+            .concat(),
+        )
+        .await?;
+    let issued = world.ready("istio-system", "renewal").await?;
+    let status = issued.status.unwrap_or_default();
+    let ari = status.ari.clone().ok_or("the CA was not asked when to renew")?;
+    assert_eq!(before.terminate().await?, 0);
+
+    let secrets: Api<Secret> = Api::namespaced(world.cluster.client.clone(), "istio-system");
+    let chain = secrets.get("renewal").await?.data.unwrap_or_default().remove("tls.crt").ok_or("no chain")?;
+    let window = r#"{"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}"#;
+    world.cluster.pebble.set_renewal_info(&String::from_utf8(chain.0)?, window).await?;
+    let not_before = status.not_before.ok_or("no date")?.0;
+    assert!(
+        status.renewal_time.as_ref().is_some_and(|time| time.0 > not_before),
+        "{:?}",
+        status.renewal_time
+    );
+    // Behind the next question, and behind the time after an issue in which age is no reason for another.
+    let wait = ari.ask_again_at.0.duration_since(not_before).as_hours().max(12) + 2;
+    let _after = world.replica(&started("after", wait)).await?;
+    let renewed = world
+        .until("istio-system", "renewal", |certificate| {
+            certificate.status.as_ref().is_some_and(|status| status.revision == Some(2))
+        })
+        .await?;
+    let renewed = renewed.status.unwrap_or_default();
+    assert_ne!(renewed.serial_number, status.serial_number);
+    // The new certificate has a window of its own, and is not renewed again.
+    let next = renewed.ari.ok_or("the CA was not asked when to renew the new one")?;
+    assert_ne!(next.certificate_id, ari.certificate_id);
+    assert!(renewed.renewal_time > status.renewal_time, "{:?}", renewed.renewal_time);
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Several replicas, of which one leads.
+
+use crate::Outcome;
+use crate::harness::{RESPONDER, World};
+use crate::manifest::{certificate, certificate_with, gateway, http, route};
+use crate::replica::{Replica, ReplicaOptions};
+use gatecert_api::{Challenge, Issuance};
+use gatecert_render::InstallOptions;
+use gatecert_testkit::cluster::{ApiRequest, apply_one, delete};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::ListParams;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// Where a second replica is.
+const SECOND: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 22);
+
+/// Longer than a Lease holds without a renewal.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Pod of the gateway that no answer comes from: as long as it is there, no route is proved.
+const SILENT: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: silent, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: silent-1, namespace: istio-system, labels: {kubernetes.io/service-name: silent}}
+addressType: IPv4
+ports: [{name: http, port: 80, protocol: TCP}]
+endpoints: [{addresses: [\"10.99.0.90\"], conditions: {ready: true}}]
+";
+
+async fn replica(
+    world: &World,
+    identity: &str,
+    address: Ipv4Addr,
+) -> Result<Replica, Box<dyn Error + Send + Sync>> {
+    let namespace = "gatecert-system";
+    world
+        .replica(&ReplicaOptions {
+            identity,
+            address,
+            namespace,
+            arguments: &["--route-timeout", "300"],
+            hours_ahead: 0,
+        })
+        .await
+}
+
+/// Waits until a replica leads.
+async fn led_by(world: &World, identity: &str) -> Outcome {
+    let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), "gatecert-system");
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let lease = leases.get_opt("gatecert-controller").await?;
+            let holder = lease.and_then(|lease| lease.spec?.holder_identity);
+            if holder.as_deref() == Some(identity) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.map_err(|_| format!("{identity} does not lead"))?
+}
+
+/// A Certificate that the first of two replicas is in the midst of issuing.
+struct Begun {
+    first: Replica,
+    second: Replica,
+    issuance: Issuance,
+}
+
+impl Begun {
+    async fn new(world: &World, name: &str, host: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let first = replica(world, &format!("{name}-a"), RESPONDER).await?;
+        led_by(world, &format!("{name}-a")).await?;
+        let second = replica(world, &format!("{name}-b"), SECOND).await?;
+        world
+            .apply(
+                &[
+                    SILENT.to_owned(),
+                    gateway("istio-system", name, &[http(name, &[host], "")]),
+                    certificate("istio-system", name, &[host]),
+                ]
+                .concat(),
+            )
+            .await?;
+        let begun = world
+            .until("istio-system", name, |certificate| {
+                let status = certificate.status.as_ref();
+                status.and_then(|status| status.issuance.as_ref()).is_some()
+            })
+            .await?;
+        let issuance = begun.status.and_then(|status| status.issuance).ok_or("no issuance")?;
+        Ok(Self { first, second, issuance })
+    }
+
+    fn challenge(&self) -> Result<&Challenge, Box<dyn Error + Send + Sync>> {
+        Ok(self.issuance.challenges.first().ok_or("no challenge")?)
+    }
+
+    fn path(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
+        Ok(format!("/.well-known/acme-challenge/{}", self.challenge()?.token))
+    }
+
+    /// Waits until the second leads and has issued, and says how many orders there were.
+    async fn finished_by_the_second(
+        &self,
+        world: &World,
+        name: &str,
+    ) -> Result<usize, Box<dyn Error + Send + Sync>> {
+        led_by(world, &format!("{name}-b")).await?;
+        let mut orders = BTreeSet::from([self.issuance.order.clone()]);
+        delete(&world.cluster.client, SILENT).await?;
+        let certificates = world.certificates("istio-system");
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let status = certificates.get_status(name).await?.status.unwrap_or_default();
+                orders.extend(status.issuance.map(|issuance| issuance.order));
+                if status.revision == Some(1) {
+                    return Ok::<_, kube::Error>(());
+                }
+            }
+        });
+        waited.await.map_err(|_| format!("{name} is not issued: {}", self.second.process.log()))??;
+        world.ready("istio-system", name).await?;
+        Ok(orders.len())
+    }
+}
+
+pub(crate) async fn a_killed_leader_leaves_nothing_undone(world: &World) -> Outcome {
+    let (name, host) = ("killed", "www.killed.test");
+    let begun = Begun::new(world, name, host).await?;
+    let expected = begun.challenge()?.key_authorization.clone();
+    assert_eq!(begun.first.answer(host, &begun.path()?).await?, expected);
+    begun.first.process.signal("KILL")?;
+    // Answered by the other before that leads.
+    assert_eq!(begun.second.answer(host, &begun.path()?).await?, expected);
+    assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
+    let certificate = world.ready("istio-system", name).await?;
+    world.nothing_left_of(certificate.metadata.uid.as_deref().unwrap_or_default()).await?;
+    Ok(())
+}
+
+pub(crate) async fn a_frozen_leader_writes_nothing_when_it_wakes(world: &World) -> Outcome {
+    let (name, host) = ("frozen", "www.frozen.test");
+    let begun = Begun::new(world, name, host).await?;
+    begun.first.process.signal("STOP")?;
+    assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
+    let of_first = |request: &ApiRequest| request.user.has_token(&begun.first.token);
+    let before = world.cluster.server.requests().into_iter().filter(of_first).count();
+    assert!(before > 0, "the requests of the first are not found");
+    begun.first.process.signal("CONT")?;
+    begun.first.logs("another replica leads").await?;
+    // The audit log holds whatever was asked before this.
+    world.apply(&certificate("istio-system", "after-frozen", &[host])).await?;
+    world.ready("istio-system", "after-frozen").await?;
+    let after: Vec<_> = world.cluster.server.requests().into_iter().filter(of_first).skip(before).collect();
+    assert!(!after.is_empty(), "it did not wake");
+    let is_write = |request: &&ApiRequest| {
+        request.object_ref.resource != "leases" && !matches!(request.verb.as_str(), "get" | "list")
+    };
+    let writes: Vec<_> = after.iter().filter(is_write).collect();
+    assert!(writes.is_empty(), "{writes:#?}");
+    Ok(())
+}
+
+pub(crate) async fn a_leader_that_ends_hands_over(world: &World) -> Outcome {
+    let (name, host) = ("ended", "www.ended.test");
+    let mut begun = Begun::new(world, name, host).await?;
+    assert_eq!(begun.first.terminate().await?, 0);
+    let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), "gatecert-system");
+    let holder = leases.get("gatecert-controller").await?.spec.and_then(|spec| spec.holder_identity);
+    assert!(holder.as_deref() != Some("ended-a"), "the Lease is still its own");
+    assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
+    Ok(())
+}
+
+/// With the rights for one namespace and no more: nothing is refused to it, and nothing done elsewhere.
+pub(crate) async fn one_namespace_alone(world: &World) -> Outcome {
+    world.namespaces(&["shop", "elsewhere"]).await?;
+    let options = InstallOptions {
+        namespace: "shop".to_owned(),
+        only_namespace: Some("shop".to_owned()),
+        ..InstallOptions::default()
+    };
+    for object in gatecert_render::install(&options) {
+        apply_one(&world.cluster.client, &serde_json::from_value(object)?).await?;
+    }
+    let replica = world
+        .replica(&ReplicaOptions {
+            identity: "shop",
+            address: SECOND,
+            namespace: "shop",
+            arguments: &["--only-namespace", "shop"],
+            hours_ahead: 0,
+        })
+        .await?;
+    // The gateway's Pods are out of its sight.
+    let addresses = format!(
+        "solvers: [{{http01: {{istio: {{addresses: [{}], exportTo: [istio-system]}}}}}}], email:",
+        world.cluster.gateway_address()
+    );
+    let issuer = world
+        .issuer("local")
+        .replace("ClusterIssuer", "Issuer")
+        .replace("name: local", "name: local, namespace: shop")
+        .replace("email:", &addresses);
+    let of_shop = |namespace: &str, host: &str| {
+        certificate_with(namespace, "shop", &[host], "")
+            .replace("name: pebble, kind: ClusterIssuer", "name: local, kind: Issuer")
+    };
+    world
+        .apply(
+            &[
+                issuer,
+                gateway("shop", "shop", &[http("shop", &["www.shop.test"], "")]),
+                route("shop", "web", "shop/shop", &["www.shop.test"]),
+                of_shop("shop", "www.shop.test"),
+                of_shop("elsewhere", "www.elsewhere.test"),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.ready("shop", "shop").await.map_err(|error| format!("{error}: {}", replica.process.log()))?;
+    let untouched = world.certificates("elsewhere").get("shop").await?;
+    assert!(untouched.status.is_none(), "{:?}", untouched.status);
+    let secrets: Api<Secret> = Api::all(world.cluster.client.clone());
+    let ours = ListParams::default().labels("app.kubernetes.io/managed-by=gatecert");
+    assert!(
+        secrets
+            .list(&ours)
+            .await?
+            .items
+            .iter()
+            .any(|secret| secret.metadata.namespace.as_deref() == Some("shop"))
+    );
+    let refused: Vec<_> = world
+        .cluster
+        .server
+        .requests()
+        .into_iter()
+        .filter(|request| request.user.has_token(&replica.token) && request.response_status.code == 403)
+        .map(|request| format!("{} {}", request.verb, request.object_ref.resource))
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}: {}", replica.process.log());
+    Ok(())
+}
