@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, EndpointSlice, IngressClass, Namespace, Service};
 use crate::follow::follow;
 use crate::options::Scope;
+use gatecert_api::annotation;
 use gatecert_render::{gateway_api, istio};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::runtime::reflector::{self, Lookup, ObjectRef, Store};
@@ -149,12 +150,16 @@ impl Filler<'_> {
     }
 }
 
-/// Whether a cache may be another one after this. The begin of a list is none: where there is no such kind, lists are
-/// begun for ever.
-fn is_change<K>(event: &watcher::Event<K>) -> bool {
+/// Whether others have changed something. The begin of a list is no change: where there is no such kind, lists are begun
+/// for ever. Nor are our own routes, which come and go with each challenge.
+fn is_change<K: Resource>(event: &watcher::Event<K>) -> bool {
     match event {
         watcher::Event::Init | watcher::Event::InitApply(_) => false,
-        watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_) => true,
+        watcher::Event::InitDone => true,
+        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+            let part = object.meta().labels.as_ref().and_then(|labels| labels.get(annotation::PART));
+            part.is_none_or(|part| part != annotation::PART_CHALLENGE)
+        }
     }
 }
 

@@ -396,3 +396,40 @@ impl Controller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_panics_ends_no_other() {
+        let metrics = Metrics::new();
+        let looks = ["good", "bad", "late"].map(|name| {
+            guarded(Arc::clone(&metrics), async move {
+                tokio::task::yield_now().await;
+                assert_ne!(name, "bad");
+                tokio::task::yield_now().await;
+                Ok(Action::await_change())
+            })
+        });
+        let ends = futures::future::join_all(looks).await;
+        assert_eq!(ends.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        assert!(metrics.text().contains("gatecert_panics_total 1"), "{}", metrics.text());
+    }
+
+    #[tokio::test]
+    async fn a_look_ends_with_whoever_waits_for_it() {
+        let (began, mut begun) = watch::channel(false);
+        let (_held, mut ended) = tokio::sync::mpsc::channel::<()>(1);
+        let look = guarded(Metrics::new(), async move {
+            let _held = _held;
+            began.send_replace(true);
+            std::future::pending().await
+        });
+        tokio::select! {
+            _ = look => unreachable!("it waits for ever"),
+            begun = begun.wait_for(|begun| *begun) => drop(begun),
+        }
+        assert_eq!(ended.recv().await, None);
+    }
+}

@@ -41,10 +41,11 @@ pub(crate) async fn run(
     present: Option<&Arc<KnownSecret>>,
     interruption: &mut watch::Receiver<Option<Interruption>>,
 ) -> Result<Arc<KnownSecret>, Interrupted> {
-    let placement = placement(wish, controller).map_err(Interrupted::Obstacle)?;
+    let first_placement = placement(wish, controller).map_err(Interrupted::Obstacle)?;
+    let find = || placement(wish, controller).ok();
     let request = request(wish, controller, present.map(Arc::as_ref)).await.map_err(Interrupted::Obstacle)?;
     let view = View { controller, certificate, wish, order: Mutex::default() };
-    let solver = RouteSolver { controller, owner: &wish.owner, placement: &placement, show: &view };
+    let solver = RouteSolver::new(controller, &wish.owner, first_placement, &find, &view);
     let journal = controller.journal(&wish.owner);
     let Ok(_permit) = controller.permits.acquire().await else {
         return Err(Interrupted::By(Interruption::Changed));

@@ -6,8 +6,9 @@ use gatecert_render::Challenge;
 use reqwest::header::HOST;
 use reqwest::redirect::Policy;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
+use tokio::time::Sleep;
 
 /// The time for one request: gateways are near.
 const REQUEST: Duration = Duration::from_secs(3);
@@ -99,15 +100,14 @@ impl Prober {
         Ok(Self { plain })
     }
 
-    /// Asks all of them, again and again, until each gives the right answer or the time is over; then what the last
-    /// round met.
+    /// Asks all of them, again and again, until each gives the right answer or the deadline has come; then what the
+    /// last round met.
     pub(crate) async fn until_ready(
         &self,
         probes: &[Probe],
         challenges: &[Challenge],
-        timeout: Duration,
+        mut deadline: Pin<&mut Sleep>,
     ) -> Result<(), Vec<Miss>> {
-        let mut deadline = pin!(tokio::time::sleep(timeout));
         let mut open: Vec<_> = probes
             .iter()
             .flat_map(|probe| probe.addresses.iter().map(move |address| (probe, *address)))

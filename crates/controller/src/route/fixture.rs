@@ -92,7 +92,13 @@ impl Asking<'_> {
             allow: allow.as_deref(),
             responder: &responder,
         };
-        place(&question, cluster)
+        let placement = place(&question, cluster);
+        assert_eq!(
+            placement.as_ref().ok(),
+            place(&question, &reversed(cluster)).as_ref().ok(),
+            "order counts"
+        );
+        placement
     }
 
     /// The routes in short, one on a line.
@@ -108,6 +114,21 @@ impl Asking<'_> {
         let refusal = refusals.remove(0);
         (refusal.reason, refusal.message)
     }
+}
+
+/// The same cluster, listed the other way round.
+fn reversed(cluster: &Cluster) -> Cluster {
+    let mut cluster = cluster.clone();
+    cluster.istio_gateways.reverse();
+    cluster.virtual_services.reverse();
+    cluster.gateways.reverse();
+    cluster.listener_sets.reverse();
+    cluster.http_routes.reverse();
+    cluster.ingresses.reverse();
+    cluster.ingress_classes.reverse();
+    cluster.services.reverse();
+    cluster.endpoint_slices.reverse();
+    cluster
 }
 
 fn lines(placement: &Placement) -> Vec<String> {

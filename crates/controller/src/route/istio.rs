@@ -332,15 +332,15 @@ impl<'a> Workload<'a> {
 
     /// What was found, if the Pods can be asked.
     fn with_probe(&self, mut found: Found, used: &[Listed<'_>], public: u16) -> Found {
-        let Some(first) = used.first() else { return found };
+        let Some(gateway) = used.iter().map(|one| title(one.gateway)).min() else { return found };
         match self.addresses(used, public) {
             Ok(addresses) => {
-                let (host, gateway) = (self.ask.host.to_owned(), title(first.gateway));
+                let host = self.ask.host.to_owned();
                 found.probes.push(Probe { host, gateway, addresses, is_tls: public == HTTPS });
                 found
             }
             Err(why) => {
-                let message = format!("{} can not be asked: {why}", title(first.gateway));
+                let message = format!("{gateway} can not be asked: {why}");
                 Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
             }
         }

@@ -33,7 +33,7 @@ pub fn place(question: &Question<'_>, cluster: &Cluster) -> Result<Placement, Ve
             builder.add(host, found);
         }
     }
-    if refusals.is_empty() { Ok(builder.0) } else { Err(refusals) }
+    if refusals.is_empty() { Ok(builder.placement()) } else { Err(refusals) }
 }
 
 /// One name of a question.
@@ -273,8 +273,18 @@ impl Builder {
         let is_same = |one: &Probe| {
             one.host == probe.host && one.is_tls == probe.is_tls && one.addresses == probe.addresses
         };
-        if !self.0.probes.iter().any(is_same) {
-            self.0.probes.push(probe);
+        match self.0.probes.iter_mut().find(|one| is_same(one)) {
+            Some(same) => same.gateway = std::cmp::min(&same.gateway, &probe.gateway).clone(),
+            None => self.0.probes.push(probe),
         }
+    }
+
+    /// The same for the same cluster, in whatever order its objects are listed.
+    fn placement(mut self) -> Placement {
+        self.0.bypasses.sort_by(|a, b| (&a.namespace, &a.host).cmp(&(&b.namespace, &b.host)));
+        self.0
+            .probes
+            .sort_by(|a, b| (&a.host, a.is_tls, &a.addresses).cmp(&(&b.host, b.is_tls, &b.addresses)));
+        self.0
     }
 }

@@ -265,3 +265,70 @@ pub(crate) async fn what_another_client_has_written(world: &World) -> Outcome {
     assert_eq!(secret.labels().get("app.kubernetes.io/managed-by").map(String::as_str), Some("gatecert"));
     Ok(())
 }
+
+/// What stands on a Secret is another thing than the certificate in it.
+pub(crate) async fn another_secret_template(world: &World) -> Outcome {
+    let name = "template";
+    serving(world, name, &["www.template.test"]).await?;
+    let template = |color: &str| {
+        format!(", secretTemplate: {{labels: {{color: {color}}}, annotations: {{note: {color}}}}}")
+    };
+    for color in ["green", "blue"] {
+        let more = template(color);
+        world.apply(&certificate_with("istio-system", name, &["www.template.test"], &more)).await?;
+        let waited = tokio::time::timeout(Duration::from_secs(30), async {
+            loop {
+                let secret = secrets(world, "istio-system").get(name).await?;
+                let label = secret.labels().get("color").cloned();
+                if label.as_deref() == Some(color) {
+                    return Ok::<_, kube::Error>(secret);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let secret = waited.await.map_err(|_| format!("the Secret is not {color}"))??;
+        assert_eq!(secret.annotations().get("note").map(String::as_str), Some(color));
+    }
+    world.apply(&certificate("istio-system", name, &["www.template.test"])).await?;
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while secrets(world, "istio-system").get(name).await?.labels().contains_key("color") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok::<_, kube::Error>(())
+    });
+    waited.await.map_err(|_| "the label stays")??;
+    let certificate = world.ready("istio-system", name).await?;
+    assert_eq!(certificate.status.and_then(|status| status.revision), Some(1));
+    Ok(())
+}
+
+/// The CA offers two chains, and the issuer says which.
+pub(crate) async fn a_preferred_chain(world: &World) -> Outcome {
+    let host = "www.chain.test";
+    let root = world.cluster.pebble.root_pem(1).await?;
+    let issuer = world
+        .issuer("other-chain")
+        .replace("email:", &format!("preferredChain: {}, email:", common_name(&root)?));
+    let wanted = certificate("istio-system", "chain", &[host]).replace("name: pebble,", "name: other-chain,");
+    let gateway = gateway("istio-system", "chain", &[http("chain", &[host], "")]);
+    world.apply(&[issuer, gateway, wanted].concat()).await?;
+    world.ready("istio-system", "chain").await?;
+    let secret = secrets(world, "istio-system").get("chain").await?;
+    let chain = secret.data.unwrap_or_default().remove("tls.crt").ok_or("no chain")?;
+    let top = topmost_issuer(&chain.0)?;
+    assert_eq!(top, common_name(&root)?);
+    assert_ne!(top, common_name(&world.roots)?);
+    Ok(())
+}
+
+/// The common name of the issuer of the last certificate.
+fn topmost_issuer(chain: &[u8]) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let last = x509_parser::pem::Pem::iter_from_buffer(chain).last().ok_or("no certificate")??;
+    let name = last.parse_x509()?.issuer().iter_common_name().next().ok_or("no name")?.as_str()?.to_owned();
+    Ok(name)
+}
+
+/// The common name of a root.
+fn common_name(root: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    topmost_issuer(root.as_bytes())
+}

@@ -4,6 +4,11 @@ use crate::Outcome;
 use crate::harness::{Load, World, condition};
 use crate::manifest::{annotated_gateway, certificate, gateway, http, https, route};
 use crate::proxy::PortProxy;
+use futures::StreamExt as _;
+use gatecert_render::istio::VirtualService;
+use kube::api::{Api, ListParams, WatchEvent, WatchParams};
+use std::pin::pin;
+use std::time::Duration;
 
 pub(crate) async fn an_annotated_gateway_serves_and_takes_another_name(world: &World) -> Outcome {
     let (hosts, more) =
@@ -262,19 +267,24 @@ endpoints: [{{addresses: [\"10.99.0.8\"], conditions: {{ready: {ready}}}}}]
 
 /// Not Envoy itself, but the controller's responder behind it, where an issuer wants that.
 pub(crate) async fn the_responder_answers(world: &World) -> Outcome {
+    let host = "www.responder.test";
     let issuer = world.issuer("by-responder");
     let issuer = issuer.replace("email:", "solvers: [{http01: {istio: {answer: Responder}}}], email:");
-    let wanted = certificate("istio-system", "responder", &["www.responder.test"]);
-    world
-        .apply(
-            &[
-                issuer,
-                gateway("istio-system", "responder", &[http("responder", &["www.responder.test"], "")]),
-                wanted.replace("name: pebble,", "name: by-responder,"),
-            ]
-            .concat(),
-        )
-        .await?;
+    let wanted = certificate("istio-system", "responder", &[host]);
+    let gateway = gateway("istio-system", "responder", &[http("responder", &[host], "")]);
+    let routes: Api<VirtualService> = Api::namespaced(world.cluster.client.clone(), "istio-system");
+    let now = routes.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
+    let changes = routes.watch(&WatchParams::default(), &now).await?;
+    let wanted = wanted.replace("name: pebble,", "name: by-responder,");
+    world.apply(&[issuer, gateway, wanted].concat()).await?;
+    let mut of_challenge = pin!(changes.filter_map(async |change| match change {
+        Ok(WatchEvent::Added(route)) if route.spec.hosts == [host] => Some(route),
+        _ => None,
+    }));
+    let route =
+        tokio::time::timeout(Duration::from_secs(30), of_challenge.next()).await?.ok_or("no route")?;
+    let answer = route.spec.http.first().ok_or("a route that answers nothing")?;
+    assert!(answer.direct_response.is_none() && answer.route.len() == 1, "{answer:?}");
     world.ready("istio-system", "responder").await?;
     Ok(())
 }

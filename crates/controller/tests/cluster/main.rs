@@ -7,6 +7,7 @@ mod change;
 mod cost;
 mod gateway;
 mod gateway_api;
+mod goldens;
 mod harness;
 mod manifest;
 mod outage;
@@ -80,6 +81,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::a_killed_leader_leaves_nothing_undone,
         replicas::a_frozen_leader_writes_nothing_when_it_wakes,
         replicas::a_leader_that_ends_hands_over,
+        replicas::a_route_of_the_user_in_the_midst_of_a_challenge,
         replicas::one_namespace_alone,
         renewal::the_ca_asks_for_it,
     ]
@@ -110,9 +112,12 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_renewal_that_is_asked_for,
         change::another_account_key,
         change::another_issuer,
+        change::another_secret_template,
+        change::a_preferred_chain,
         change::what_another_client_has_written,
         change::a_secret_of_somebody_else,
         change::a_certificate_that_goes_in_mid_order,
+        goldens::the_api_server_knows_every_field,
         cost::eight_writes_for_one_certificate,
         refusal::issuers,
         refusal::certificates,

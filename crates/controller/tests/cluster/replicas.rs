@@ -1,11 +1,12 @@
 //! Several replicas, of which one leads.
 
 use crate::Outcome;
-use crate::harness::{RESPONDER, World};
+use crate::harness::{Load, RESPONDER, World};
 use crate::manifest::{certificate, certificate_with, gateway, http, route};
 use crate::replica::{Replica, ReplicaOptions};
 use gatecert_api::{Challenge, Issuance};
 use gatecert_render::InstallOptions;
+use gatecert_render::istio::VirtualService;
 use gatecert_testkit::cluster::{ApiRequest, apply_one, delete};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -70,6 +71,17 @@ async fn led_by(world: &World, identity: &str) -> Outcome {
     waited.await.map_err(|_| format!("{identity} does not lead"))?
 }
 
+/// Waits until a Certificate is in the midst of being issued. How far that is, and the Certificate's uid.
+async fn begun(world: &World, name: &str) -> Result<(Issuance, String), Box<dyn Error + Send + Sync>> {
+    let begun = world
+        .until("istio-system", name, |certificate| {
+            certificate.status.as_ref().and_then(|status| status.issuance.as_ref()).is_some()
+        })
+        .await?;
+    let issuance = begun.status.and_then(|status| status.issuance).ok_or("no issuance")?;
+    Ok((issuance, begun.metadata.uid.ok_or("no uid")?))
+}
+
 /// A Certificate that the first of two replicas is in the midst of issuing.
 struct Begun {
     first: Replica,
@@ -92,13 +104,7 @@ impl Begun {
                 .concat(),
             )
             .await?;
-        let begun = world
-            .until("istio-system", name, |certificate| {
-                let status = certificate.status.as_ref();
-                status.and_then(|status| status.issuance.as_ref()).is_some()
-            })
-            .await?;
-        let issuance = begun.status.and_then(|status| status.issuance).ok_or("no issuance")?;
+        let (issuance, _) = begun(world, name).await?;
         Ok(Self { first, second, issuance })
     }
 
@@ -108,6 +114,12 @@ impl Begun {
 
     fn path(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
         Ok(format!("/.well-known/acme-challenge/{}", self.challenge()?.token))
+    }
+
+    /// Ends the one that leads, so that nobody has to wait for the end of its Lease.
+    async fn end(&mut self) -> Outcome {
+        assert_eq!(self.second.terminate().await?, 0);
+        Ok(())
     }
 
     /// Waits until the second leads and has issued, and says how many orders there were.
@@ -137,7 +149,7 @@ impl Begun {
 
 pub(crate) async fn a_killed_leader_leaves_nothing_undone(world: &World) -> Outcome {
     let (name, host) = ("killed", "www.killed.test");
-    let begun = Begun::new(world, name, host).await?;
+    let mut begun = Begun::new(world, name, host).await?;
     let expected = begun.challenge()?.key_authorization.clone();
     assert_eq!(begun.first.answer(host, &begun.path()?).await?, expected);
     begun.first.process.signal("KILL")?;
@@ -146,12 +158,12 @@ pub(crate) async fn a_killed_leader_leaves_nothing_undone(world: &World) -> Outc
     assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
     let certificate = world.ready("istio-system", name).await?;
     world.nothing_left_of(certificate.metadata.uid.as_deref().unwrap_or_default()).await?;
-    Ok(())
+    begun.end().await
 }
 
 pub(crate) async fn a_frozen_leader_writes_nothing_when_it_wakes(world: &World) -> Outcome {
     let (name, host) = ("frozen", "www.frozen.test");
-    let begun = Begun::new(world, name, host).await?;
+    let mut begun = Begun::new(world, name, host).await?;
     begun.first.process.signal("STOP")?;
     assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
     let of_first = |request: &ApiRequest| request.user.has_token(&begun.first.token);
@@ -169,7 +181,7 @@ pub(crate) async fn a_frozen_leader_writes_nothing_when_it_wakes(world: &World) 
     };
     let writes: Vec<_> = after.iter().filter(is_write).collect();
     assert!(writes.is_empty(), "{writes:#?}");
-    Ok(())
+    begun.end().await
 }
 
 pub(crate) async fn a_leader_that_ends_hands_over(world: &World) -> Outcome {
@@ -180,7 +192,54 @@ pub(crate) async fn a_leader_that_ends_hands_over(world: &World) -> Outcome {
     let holder = leases.get("gatecert-controller").await?.spec.and_then(|spec| spec.holder_identity);
     assert!(holder.as_deref() != Some("ended-a"), "the Lease is still its own");
     assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
+    begun.end().await
+}
+
+/// The name is served by a wildcard's route, on which the challenge stands, when its own route comes: Envoy then takes
+/// that, and the challenge follows it.
+pub(crate) async fn a_route_of_the_user_in_the_midst_of_a_challenge(world: &World) -> Outcome {
+    let (name, host, wildcard) = ("midst", "www.midst.test", "*.midst.test");
+    let mut leader = replica(world, name, RESPONDER).await?;
+    led_by(world, name).await?;
+    world
+        .apply(
+            &[
+                SILENT.to_owned(),
+                gateway("istio-system", name, &[http(name, &[wildcard], "")]),
+                route("app", name, "istio-system/midst", &[wildcard]),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.answers(host, "/", 200).await?;
+    let load = Load::start(world, &[("http", host, "/", 200), ("http", host, "/other", 200)]);
+    world.apply(&certificate("istio-system", name, &[host])).await?;
+    let uid = begun(world, name).await?.1;
+    assert_eq!(challenge_hosts(world, &uid).await?, [wildcard]);
+    world.apply(&route("app", "midst-own", "istio-system/midst", &[host])).await?;
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while challenge_hosts(world, &uid).await? != [host] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
+    });
+    waited.await.map_err(|_| "the challenge does not follow the route")??;
+    delete(&world.cluster.client, SILENT).await?;
+    let certificate = world.ready("istio-system", name).await?;
+    let status = certificate.status.unwrap_or_default();
+    assert_eq!((status.revision, status.failed_issuance_attempts), (Some(1), None));
+    world.nothing_left_of(&uid).await?;
+    load.end().await?;
+    assert_eq!(leader.terminate().await?, 0);
     Ok(())
+}
+
+/// The hosts of a Certificate's challenge routes.
+async fn challenge_hosts(world: &World, uid: &str) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+    let routes: Api<VirtualService> = Api::all(world.cluster.client.clone());
+    let ours = ListParams::default().labels(&format!("gatecert.dev/certificate-uid={uid}"));
+    let routes = routes.list(&ours).await?.items;
+    Ok(routes.into_iter().flat_map(|route| route.spec.hosts).collect())
 }
 
 /// With the rights for one namespace and no more: nothing is refused to it, and nothing done elsewhere.

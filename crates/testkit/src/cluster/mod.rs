@@ -15,7 +15,7 @@ pub use application::{APPLICATION_PORT, Application, service};
 pub use gateway::{GatewayOptions, IstioGateway};
 pub use istiod::Istiod;
 pub use network::Network;
-pub use objects::{apply, apply_one, delete};
+pub use objects::{apply, apply_one, check, delete};
 
 use crate::{Pebble, StartError};
 use kube::Client;
@@ -33,7 +33,8 @@ pub struct Cluster {
     pub server: ApiServer,
     /// A client of the administrator.
     pub client: Client,
-    /// The CA, for which every name is at the gateway. It refuses `blocked.test` and the names below it.
+    /// The CA, for which every name is at the gateway. It refuses `blocked.test` and the names below it, and offers two
+    /// chains.
     pub pebble: Pebble,
 }
 
@@ -50,6 +51,7 @@ impl Cluster {
                 .http_port(80)
                 .tls_port(443)
                 .domain_blocklist(&["blocked.test"])
+                .alternate_roots(1)
                 .start()
                 .await?;
             pebble.challtestsrv().set_default_ipv4(&options.address.to_string()).await?;

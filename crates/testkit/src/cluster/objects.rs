@@ -41,13 +41,37 @@ pub async fn apply(client: &Client, yaml: &str) -> Result<Vec<DynamicObject>, St
 /// # Errors
 /// The API server refuses it, or does not know its kind.
 pub async fn apply_one(client: &Client, object: &DynamicObject) -> Result<DynamicObject, StartError> {
-    let api = api_of(client, object).await?;
-    let mut parameters = PatchParams::apply("test").force();
+    apply_with(client, object, &parameters()).await
+}
+
+fn parameters() -> PatchParams {
     // A field that the schema does not have is an error.
-    parameters.field_validation = Some(ValidationDirective::Strict);
-    api.patch(&object.name_any(), &parameters, &Patch::Apply(object))
+    let field_validation = Some(ValidationDirective::Strict);
+    PatchParams { field_validation, ..PatchParams::apply("test").force() }
+}
+
+async fn apply_with(
+    client: &Client,
+    object: &DynamicObject,
+    parameters: &PatchParams,
+) -> Result<DynamicObject, StartError> {
+    let api = api_of(client, object).await?;
+    api.patch(&object.name_any(), parameters, &Patch::Apply(object))
         .await
         .map_err(|error| failed(format!("{}: {error}", object.name_any())))
+}
+
+/// Asks whether all documents of a YAML text would be applied, to which the same holds as for [`apply`]; nothing is. How
+/// many there are.
+///
+/// # Errors
+/// The first that the API server would refuse.
+pub async fn check(client: &Client, yaml: &str) -> Result<usize, StartError> {
+    let objects = documents(yaml)?;
+    for object in &objects {
+        apply_with(client, object, &PatchParams { dry_run: true, ..parameters() }).await?;
+    }
+    Ok(objects.len())
 }
 
 /// Deletes all documents of a YAML text; what is not there is passed over.

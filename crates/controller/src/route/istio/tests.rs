@@ -212,10 +212,10 @@ fn gateways_with_different_patterns_have_routes_of_their_own() {
         [
             "vs infra/internal *.example.test for bar.example.test,foo.example.test",
             "vs infra/public bar.example.test,foo.example.test for bar.example.test,foo.example.test",
-            "probe http bar.example.test 10.0.0.2:8080",
             "probe http bar.example.test 10.0.0.1:8080",
-            "probe http foo.example.test 10.0.0.2:8080",
+            "probe http bar.example.test 10.0.0.2:8080",
             PROBE,
+            "probe http foo.example.test 10.0.0.2:8080",
         ]
     );
 }
