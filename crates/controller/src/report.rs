@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource as _, ResourceExt as _};
-use ring::digest::{SHA256, digest};
 use serde_json::json;
 use std::error::Error;
 
@@ -55,9 +54,8 @@ pub(crate) fn last_error(error: &ObtainError) -> LastError {
 }
 
 /// A short text that changes when what is wanted does.
-pub(crate) fn fingerprint(wanted: &Wanted) -> String {
-    let text = serde_json::to_string(wanted).unwrap_or_default();
-    digest(&SHA256, text.as_bytes()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+fn fingerprint(wanted: &Wanted) -> String {
+    gatecert_render::fingerprint(&serde_json::to_string(wanted).unwrap_or_default())
 }
 
 /// The failures that a status remembers, if they are of what is wanted now.
@@ -130,25 +128,13 @@ pub(crate) fn set_conditions(
     now: Timestamp,
 ) {
     let generation = certificate.metadata.generation;
-    let (ready, issuing) = (&situation.ready, &situation.issuing);
-    let conditions = conditions_with(
-        &status.conditions,
-        ConditionType::Ready,
-        ready.is_true,
-        &ready.reason,
-        &ready.message,
-        generation,
-        Time(now),
-    );
-    status.conditions = conditions_with(
-        &conditions,
-        ConditionType::Issuing,
-        issuing.is_true,
-        &issuing.reason,
-        &issuing.message,
-        generation,
-        Time(now),
-    );
+    for (type_, mark) in
+        [(ConditionType::Ready, &situation.ready), (ConditionType::Issuing, &situation.issuing)]
+    {
+        let Mark { is_true, reason, message } = mark;
+        status.conditions =
+            conditions_with(&status.conditions, type_, *is_true, reason, message, generation, Time(now));
+    }
 }
 
 impl Controller {

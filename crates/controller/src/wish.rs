@@ -7,7 +7,7 @@ use crate::issuer::{Authority, IssuerKey, PENDING};
 use gatecert_acme::{ChainPreference, Identifier};
 use gatecert_api::{Algorithm, Certificate};
 use gatecert_issue::{CertificateFacts, KeyType, Wanted};
-use gatecert_render::{ObjectName, Owner, gateway_api};
+use gatecert_render::{ObjectName, Owner, gateway_api, secret_grant};
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -174,13 +174,12 @@ fn consent(
         return Ok(());
     }
     let ObjectName { namespace, name } = secret;
+    let grant = serde_json::to_string(&secret_grant(from, secret)).unwrap_or_default();
     Err(Obstacle::new(
         "SecretNamespaceNotAllowed",
         format!(
-            "namespace {namespace} does not let Certificates of {from} write Secret {name}; apply there: \
-             {{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {{name: \
-             certificates-of-{from}, namespace: {namespace}}}, spec: {{from: [{{group: gatecert.dev, kind: \
-             Certificate, namespace: {from}}}], to: [{{group: \"\", kind: Secret, name: {name}}}]}}}}"
+            "namespace {namespace} does not let Certificates of {from} write Secret {name}; to let them, give this to \
+             kubectl apply -f -: {grant}"
         ),
     ))
 }

@@ -28,6 +28,7 @@
 //! hold what gatecert reads and writes and pass over everything else.
 
 mod challenge;
+mod fingerprint;
 pub mod gateway_api;
 mod http_route;
 mod ingress;
@@ -39,6 +40,7 @@ mod secret;
 mod virtual_service;
 
 pub use challenge::{Answer, CHALLENGE_PATH, Challenge, ServiceName};
+pub use fingerprint::fingerprint;
 pub use http_route::{HttpRouteForm, http_route};
 pub use ingress::{IngressForm, ingress};
 pub use install::{InstallOptions, RIGHTS, Right, definitions, install, uninstall};

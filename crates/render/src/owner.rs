@@ -1,8 +1,8 @@
 //! For whom an object is made, and what says so in it.
 
+use crate::fingerprint;
 use gatecert_api::annotation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -81,8 +81,7 @@ impl Owner {
 /// The name of a route for a Certificate. `group` tells routes of one Certificate apart.
 pub fn challenge_name(owner: &Owner, group: &str) -> String {
     let text = format!("{}\n{}\n{}\n{group}", owner.namespace, owner.name, owner.uid);
-    let hash: String =
-        digest(&SHA256, text.as_bytes()).as_ref().iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let hash = fingerprint(&text);
     let kept: String = owner.name.chars().take(MAX_NAME_PART).collect();
     format!("{}-acme-{hash}", kept.trim_end_matches(['-', '.']))
 }

@@ -1,11 +1,11 @@
 //! Secrets that a gateway reads.
 
+use crate::fingerprint;
 use crate::owner::{ObjectName, Owner, challenge_name};
 use gatecert_api::{IssuerReference, SecretTemplate, annotation};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 
 /// The type of a Secret with a certificate and its key.
@@ -83,10 +83,8 @@ fn annotations(publication: &Publication<'_>) -> BTreeMap<String, String> {
 
 /// A short text that changes when a template does. Empty without one.
 pub fn template_fingerprint(template: Option<&SecretTemplate>) -> String {
-    let Some(text) = template.and_then(|template| serde_json::to_string(template).ok()) else {
-        return String::new();
-    };
-    digest(&SHA256, text.as_bytes()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let text = template.and_then(|template| serde_json::to_string(template).ok());
+    text.map(|text| fingerprint(&text)).unwrap_or_default()
 }
 
 /// What a template asks for, without what is gatecert's to say.

@@ -133,7 +133,7 @@ pub(crate) async fn a_secret_in_another_namespace(world: &World) -> Outcome {
         )
         .await?;
     let message = world.refused("app", "elsewhere", "SecretNamespaceNotAllowed").await?;
-    let grant = message.split_once("apply there: ").map(|(_, grant)| grant).unwrap_or_default();
+    let grant = message.split_once("kubectl apply -f -: ").map(|(_, grant)| grant).unwrap_or_default();
     world.apply(grant).await?;
     world.ready("app", "elsewhere").await?;
     Ok(())
