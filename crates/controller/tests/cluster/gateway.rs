@@ -225,7 +225,7 @@ spec:
     world.answers("www.denied.test", "/", 403).await?;
     world.apply(&certificate("istio-system", "denied", &["www.denied.test"])).await?;
     let found = world
-        .until_for("istio-system", "denied", std::time::Duration::from_secs(60), |certificate| {
+        .until_for("istio-system", "denied", Duration::from_secs(60), |certificate| {
             condition(certificate, "Issuing").is_some_and(|issuing| issuing.reason == "RouteNotReady")
         })
         .await?;
