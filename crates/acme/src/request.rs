@@ -10,6 +10,7 @@ use crate::retry::{Retry, retry_after};
 use crate::transport::{MAX_RESPONSE_BYTES, Transport, TransportError, TransportErrorKind};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
+use gatecert_fault::Change;
 use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -331,7 +332,9 @@ impl Connection {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, RequestError> {
         let failed = |source| RequestError::Transport { url: url.clone(), source };
+        let change = Change::begin(|| format!("{} {url}", request.method()));
         let response = self.transport.send(request).await.map_err(failed)?;
+        change.end();
         tracing::trace!(%url, status = response.status().as_u16(), "answer");
         if response.body().len() > MAX_RESPONSE_BYTES {
             return Err(failed(TransportErrorKind::TooLarge.into()));

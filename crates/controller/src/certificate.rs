@@ -337,7 +337,6 @@ async fn issue(
             status.recent_issuances.push(Time(now));
             status.ari = None;
             ask_for_window(wish, controller, &known, status).await;
-            controller.take_renewal_request(certificate).await;
             match observed(wish, controller, Some(&known), status, false, plan) {
                 Plan::UpToDate { look_again_at } => Outcome::Issued(look_again_at),
                 _ => Outcome::Issued(now),

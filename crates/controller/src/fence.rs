@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use gatecert_acme::{Clock, Transport, TransportError, TransportErrorKind};
+use gatecert_fault::Change;
 use http::Method;
 use kube::Client;
 use kube::client::Body;
@@ -60,10 +61,14 @@ impl Fence {
         let send = move |request: http::Request<Body>| {
             let (fence, client) = (fence.clone(), client.clone());
             async move {
-                if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                    fence.check()?;
+                if matches!(*request.method(), Method::GET | Method::HEAD) {
+                    return Ok(client.send(request).await?);
                 }
-                Ok::<_, BoxError>(client.send(request).await?)
+                fence.check()?;
+                let change = Change::begin(|| format!("{} {}", request.method(), request.uri().path()));
+                let answer = client.send(request).await?;
+                change.end();
+                Ok::<_, BoxError>(answer)
             }
         };
         Client::new(service_fn(send), namespace)

@@ -1,6 +1,7 @@
 //! The operations on files that everything written goes through, one at a time, and what of it is not flushed yet.
 
 use crate::error::StoreError;
+use gatecert_fault::Change;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
@@ -210,8 +211,11 @@ impl Disk {
         path: &Path,
         operation: impl FnOnce() -> io::Result<T>,
     ) -> Result<T, StoreError> {
+        let change = Change::begin(|| format!("{action} {}", path.display()));
         let seen = self.observer.as_ref().map_or(Ok(()), |observer| observer(action, path));
-        seen.and_then(|()| operation()).map_err(|source| StoreError::io(action, path, source))
+        let done = seen.and_then(|()| operation()).map_err(|source| StoreError::io(action, path, source));
+        change.end();
+        done
     }
 }
 

@@ -34,6 +34,7 @@ const FIRST: ReplicaOptions<'_> = ReplicaOptions {
     namespace: "gatecert-system",
     arguments: &[],
     hours_ahead: 0,
+    variables: &[],
 };
 
 /// Where the application is.

@@ -5,6 +5,7 @@
 
 mod change;
 mod cost;
+mod crash;
 mod gateway;
 mod gateway_api;
 mod goldens;
@@ -84,6 +85,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::a_route_of_the_user_in_the_midst_of_a_challenge,
         replicas::one_namespace_alone,
         renewal::the_ca_asks_for_it,
+        crash::at_every_point,
     ]
 }
 

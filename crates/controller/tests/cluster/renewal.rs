@@ -9,13 +9,8 @@ use kube::Api;
 
 /// The CA's window is asked for again when it said so, and obeyed.
 pub(crate) async fn the_ca_asks_for_it(world: &World) -> Outcome {
-    let started = |identity, hours_ahead| ReplicaOptions {
-        identity,
-        address: RESPONDER,
-        namespace: "gatecert-system",
-        arguments: &[],
-        hours_ahead,
-    };
+    let started =
+        |identity, hours_ahead| ReplicaOptions { hours_ahead, ..ReplicaOptions::new(identity, RESPONDER) };
     let mut before = world.replica(&started("before", 0)).await?;
     let host = "www.renewal.test";
     world

@@ -29,6 +29,16 @@ pub(crate) struct ReplicaOptions<'a> {
     pub(crate) arguments: &'a [&'a str],
     /// How far its clock is ahead, in hours.
     pub(crate) hours_ahead: i64,
+    /// More variables.
+    pub(crate) variables: &'a [(&'a str, String)],
+}
+
+impl<'a> ReplicaOptions<'a> {
+    /// A replica beside the installation of the whole cluster.
+    pub(crate) fn new(identity: &'a str, address: Ipv4Addr) -> Self {
+        let namespace = "gatecert-system";
+        Self { identity, address, namespace, arguments: &[], hours_ahead: 0, variables: &[] }
+    }
 }
 
 /// A running replica. Dropping it kills it.
@@ -56,11 +66,12 @@ impl Replica {
         let fixed = fixed.into_iter().chain(["--responder-listen", &responder, "--health-listen", &health]);
         let log = ["--log", "warn,gatecert_controller=debug"];
         let arguments: Vec<_> = fixed.chain(log).chain(options.arguments.iter().copied()).collect();
-        let variables = [
+        let fixed = [
             (AHEAD, options.hours_ahead.to_string()),
             ("KUBECONFIG", kubeconfig.display().to_string()),
             ("NO_COLOR", "1".to_owned()),
         ];
+        let variables: Vec<_> = fixed.into_iter().chain(options.variables.iter().cloned()).collect();
         let program = env::current_exe()?;
         let mut process = Process::start("controller", &program, &arguments, &variables, directory)?;
         let client = reqwest::Client::builder().no_proxy().build()?;

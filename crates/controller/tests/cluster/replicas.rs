@@ -43,16 +43,8 @@ async fn replica(
     identity: &str,
     address: Ipv4Addr,
 ) -> Result<Replica, Box<dyn Error + Send + Sync>> {
-    let namespace = "gatecert-system";
-    world
-        .replica(&ReplicaOptions {
-            identity,
-            address,
-            namespace,
-            arguments: &["--route-timeout", "300"],
-            hours_ahead: 0,
-        })
-        .await
+    let arguments = &["--route-timeout", "300"];
+    world.replica(&ReplicaOptions { arguments, ..ReplicaOptions::new(identity, address) }).await
 }
 
 /// Waits until a replica leads.
@@ -255,11 +247,9 @@ pub(crate) async fn one_namespace_alone(world: &World) -> Outcome {
     }
     let replica = world
         .replica(&ReplicaOptions {
-            identity: "shop",
-            address: SECOND,
             namespace: "shop",
             arguments: &["--only-namespace", "shop"],
-            hours_ahead: 0,
+            ..ReplicaOptions::new("shop", SECOND)
         })
         .await?;
     // The gateway's Pods are out of its sight.
