@@ -1,8 +1,8 @@
 //! The demo with a cluster: a Gateway is annotated, and Envoy serves certificates.
 
-use crate::rig::{Load, Rig, gateway};
+use crate::rig::{GrpcLoad, Load, Rig, gateway};
 use anyhow::{Context as _, Result};
-use gatecert_testkit::cluster::{Network, apply};
+use gatecert_testkit::cluster::{GRPC_PATH, Network, apply};
 use serde_json::Value;
 use std::path::Path;
 
@@ -28,15 +28,20 @@ pub(crate) async fn run(network: Network, program: &Path, once: bool) -> Result<
         println!("https://{host}/ {}: {}", answer.status(), answer.text().await?);
     }
 
-    step("a third host is added, while requests for the first two go on");
+    let mut grpc = rig.grpc(HOSTS[0]).await?;
+    grpc.check().await.context("the application's health by gRPC")?;
+    println!("grpc://{}{GRPC_PATH}Check OK, by HTTP/2", HOSTS[0]);
+
+    step("a third host is added, while requests for the first two go on, and gRPC on one connection");
     let urls = HOSTS[..2].iter().map(|host| format!("https://{host}/")).collect();
-    let load = Load::start(browser.clone(), urls);
+    let (load, calls) = (Load::start(browser.clone(), urls), GrpcLoad::start(grpc));
     apply(&rig.cluster.client, &gateway("public", &HOSTS)).await?;
     rig.served(HOSTS[2], &[]).await?;
     rig.served(HOSTS[0], &first).await?;
     let answer = browser.get(format!("https://{}/", HOSTS[2])).send().await?;
     println!("https://{}/ {}: {}", HOSTS[2], answer.status(), answer.text().await?);
-    println!("{} requests for the first two in the meantime, none failed", load.stop().await?);
+    let (requests, calls) = (load.stop().await?, calls.stop().await?);
+    println!("{requests} requests for the first two and {calls} gRPC calls in the meantime, none failed");
 
     if !once {
         step("all of this keeps running; Ctrl-C ends it");

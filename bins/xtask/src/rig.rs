@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use gatecert_render::InstallOptions;
 use gatecert_testkit::cluster::{
-    Application, Cluster, Network, apply, apply_one, base64, namespace, service,
+    APPLICATION_PORT, Application, Cluster, GRPC_PATH, GRPC_PORT, GrpcClient, Network, apply, apply_one,
+    base64, namespace, service,
 };
 use gatecert_testkit::{Process, https_client, served_chain};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -69,6 +70,12 @@ impl Rig {
         };
         let served = tokio::time::timeout(PATIENCE, looks).await;
         served.with_context(|| format!("Envoy serves no new certificate for {host}\n{}", self.log()))
+    }
+
+    /// A gRPC client that checks certificates, on one connection to the gateway.
+    pub(crate) async fn grpc(&self, host: &str) -> Result<GrpcClient> {
+        let address = SocketAddr::from((self.cluster.gateway_address(), 443));
+        Ok(GrpcClient::connect(address, host, &self.roots).await?)
     }
 
     /// A client that checks certificates, for which these hosts are at the gateway.
@@ -148,7 +155,10 @@ metadata: {{name: {name}, namespace: shop}}
 spec:
   hosts: [{hosts}]
   gateways: [istio-system/{name}]
-  http: [{{route: [{{destination: {{host: web.shop.svc.cluster.local, port: {{number: 8000}}}}}}]}}]
+  http:
+  - match: [{{uri: {{prefix: {GRPC_PATH}}}}}]
+    route: [{{destination: {{host: web.shop.svc.cluster.local, port: {{number: {GRPC_PORT}}}}}}}]
+  - route: [{{destination: {{host: web.shop.svc.cluster.local, port: {{number: {APPLICATION_PORT}}}}}}}]
 "
     )
 }
@@ -193,5 +203,47 @@ impl Load {
             bail!("{failures} of {requests} requests failed");
         }
         Ok(requests)
+    }
+}
+
+/// gRPC on one connection until it is stopped: calls one after the other, beside one that has no end.
+pub(crate) struct GrpcLoad {
+    stop: tokio::sync::watch::Sender<bool>,
+    task: tokio::task::JoinHandle<Result<u64>>,
+}
+
+impl GrpcLoad {
+    pub(crate) fn start(client: GrpcClient) -> Self {
+        let (stop, mut stopped) = tokio::sync::watch::channel(false);
+        let (mut watching, mut calling) = (client.clone(), client);
+        let task = tokio::spawn(async move {
+            let mut stream = watching.watch().await?;
+            stream.message().await?.context("the call without end has ended")?;
+            let mut calls = 0;
+            let calling = async {
+                while !*stopped.borrow_and_update() {
+                    calling.check().await?;
+                    calls += 1;
+                    tokio::time::sleep(INTERVAL).await;
+                }
+                Ok::<_, anyhow::Error>(())
+            };
+            tokio::select! {
+                called = calling => called?,
+                message = stream.message() => bail!("the call without end has ended: {message:?}"),
+            }
+            Ok(calls)
+        });
+        Self { stop, task }
+    }
+
+    /// How many calls there were. An error where one failed, or the one without end ended.
+    pub(crate) async fn stop(self) -> Result<u64> {
+        self.stop.send_replace(true);
+        let calls = self.task.await??;
+        if calls == 0 {
+            bail!("no call was made");
+        }
+        Ok(calls)
     }
 }

@@ -9,6 +9,7 @@ mod crash;
 mod gateway;
 mod gateway_api;
 mod goldens;
+mod grpc;
 mod harness;
 mod manifest;
 mod outage;
@@ -105,6 +106,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::the_responder_answers,
         gateway_api::two_listeners_on_one_port,
         gateway_api::a_listener_set_with_tls_only,
+        grpc::calls_go_on,
         year_2018::nobody_lends_a_hand,
         change::names_come_and_go,
         change::another_key_and_another_profile_word,

@@ -3,16 +3,20 @@
 use super::network::Network;
 use super::objects;
 use crate::StartError;
-use axum::Router;
 use kube::Client;
 use std::net::Ipv4Addr;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 
 /// The port of every application, on its Service and on its Pod.
 pub const APPLICATION_PORT: u16 = 8000;
 
-/// A running application that answers every request with 200 and its name. Dropping it ends it; its objects stay.
+/// The port of its Service that Istio speaks HTTP/2 to, as gRPC needs. It leads to the same port of the Pod.
+pub const GRPC_PORT: u16 = 8001;
+
+/// A running application. It answers every request with 200 and its name, by HTTP/1.1 and HTTP/2, and is healthy to
+/// whoever asks by gRPC (`grpc.health.v1.Health`). Dropping it ends it; its objects stay.
 #[derive(Debug)]
 pub struct Application {
     serving: JoinHandle<()>,
@@ -33,9 +37,13 @@ impl Application {
         network.add_address(address)?;
         let failed = |source: std::io::Error| StartError::set_up("application", source);
         let listener = TcpListener::bind((address, APPLICATION_PORT)).await.map_err(failed)?;
-        objects::apply(client, &service(namespace, name, address, APPLICATION_PORT)).await?;
+        let ports = [("http", APPLICATION_PORT), ("grpc", GRPC_PORT)];
+        objects::apply(client, &service_with(namespace, name, address, &ports, APPLICATION_PORT)).await?;
         let text = name.to_owned();
-        let router = Router::new().fallback(move || std::future::ready(text.clone()));
+        // The server as a whole, which is the service of an empty name, is healthy from the start.
+        let (_, health) = tonic_health::server::health_reporter();
+        let router =
+            Routes::new(health).into_axum_router().fallback(move || std::future::ready(text.clone()));
         let serving = tokio::spawn(async move {
             // Ends with the runtime or the handle.
             let _ = axum::serve(listener, router).await;
@@ -52,18 +60,37 @@ impl Drop for Application {
 
 /// A Service with one endpoint.
 pub fn service(namespace: &str, name: &str, address: Ipv4Addr, port: u16) -> String {
+    service_with(namespace, name, address, &[("http", port)], port)
+}
+
+/// The same with several named ports, all of which lead to one.
+fn service_with(
+    namespace: &str,
+    name: &str,
+    address: Ipv4Addr,
+    ports: &[(&str, u16)],
+    target: u16,
+) -> String {
+    let of_service: Vec<_> = ports
+        .iter()
+        .map(|(name, port)| format!("{{name: {name}, port: {port}, targetPort: {target}}}"))
+        .collect();
+    let of_slice: Vec<_> =
+        ports.iter().map(|(name, _)| format!("{{name: {name}, port: {target}, protocol: TCP}}")).collect();
     format!(
         "apiVersion: v1
 kind: Service
 metadata: {{name: {name}, namespace: {namespace}}}
-spec: {{ports: [{{name: http, port: {port}, targetPort: {port}}}]}}
+spec: {{ports: [{}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {{name: {name}-1, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}
 addressType: IPv4
-ports: [{{name: http, port: {port}, protocol: TCP}}]
+ports: [{}]
 endpoints: [{{addresses: [\"{address}\"], conditions: {{ready: true}}}}]
-"
+",
+        of_service.join(", "),
+        of_slice.join(", ")
     )
 }

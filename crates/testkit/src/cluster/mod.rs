@@ -6,13 +6,15 @@ mod api_server;
 mod application;
 mod authority;
 mod gateway;
+mod grpc;
 mod istiod;
 mod network;
 mod objects;
 
 pub use api_server::{API_SERVER, ApiObject, ApiRequest, ApiServer, ApiStatus, ApiUser};
-pub use application::{APPLICATION_PORT, Application, service};
+pub use application::{APPLICATION_PORT, Application, GRPC_PORT, service};
 pub use gateway::{GatewayOptions, IstioGateway};
+pub use grpc::{GRPC_PATH, GrpcClient};
 pub use istiod::Istiod;
 pub use network::Network;
 pub use objects::{apply, apply_one, check, delete};
