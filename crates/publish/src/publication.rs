@@ -60,11 +60,17 @@ impl FileStore {
     fn prepare_entry(&self, name: &CertificateName) -> Result<Entry, StoreError> {
         let entry = self.ensure_entry(name)?;
         self.disk().ensure_directory(&entry.versions(), PUBLIC_DIRECTORY)?;
-        self.sweep(entry.directory())?;
-        self.sweep(&entry.versions())?;
-        entry.current()?;
+        self.sweep_entry(&entry)?;
         self.link_files(&entry)?;
         Ok(entry)
+    }
+
+    /// Removes what a crash left of a certificate: files and versions that are not in their place.
+    pub(crate) fn sweep_entry(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.sweep(entry.directory())?;
+        self.sweep(&entry.versions())?;
+        let current = entry.current()?;
+        current.map_or(Ok(()), |current| self.sweep(&entry.version(current)))
     }
 
     /// Removes what was never finished.

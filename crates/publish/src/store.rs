@@ -106,12 +106,15 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Makes good what a crash right after the switch left undone. A damaged certificate must not keep the others
+    /// Makes good what a crash left undone, and removes what it left unfinished. A damaged certificate must not keep the others
     /// from being renewed, so it is only told of.
     fn finish_publications(&self) -> Result<(), StoreError> {
         for name in self.names()? {
             let entry = self.entry(&name);
-            let made_good = self.link_files(&entry).and_then(|()| self.write_sds(&entry));
+            let made_good = self
+                .sweep_entry(&entry)
+                .and_then(|()| self.link_files(&entry))
+                .and_then(|()| self.write_sds(&entry));
             if let Err(error) = made_good.and_then(|()| self.disk.flush(&entry.current_link())) {
                 tracing::warn!(%name, %error, "the files of a certificate are not as they should be");
             }

@@ -3,6 +3,7 @@
 
 mod account;
 mod certificate;
+mod crash;
 mod refusals;
 mod setting;
 mod texts;
