@@ -8,7 +8,7 @@ use gatecert_testkit::tools::{self, Tool};
   cargo xtask tools                   what `cargo xtask test` needs
   cargo xtask tools --list            what there is, and where
   cargo xtask tools kube-apiserver etcd
-  cargo xtask tools --all             takes about 20 minutes on two cores")]
+  cargo xtask tools --all             takes about 25 minutes on two cores")]
 pub(crate) struct Arguments {
     /// The tools to get; without any, those that `cargo xtask test` needs.
     names: Vec<String>,
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 /// What the tests and the demo need.
-const TESTED_WITH: [Tool; 7] = [
+const TESTED_WITH: [Tool; 8] = [
     Tool::Pebble,
     Tool::PebbleChalltestsrv,
     Tool::Envoy,
@@ -29,6 +29,7 @@ const TESTED_WITH: [Tool; 7] = [
     Tool::KubeApiserver,
     Tool::Istiod,
     Tool::GatewayApiCrds,
+    Tool::Helm,
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The programs that tests, demo and benchmarks run: where they come from, and the cache that keeps them.
 //!
-//! A program is looked for in its environment variable (`PEBBLE`, `PEBBLE_CHALLTESTSRV`, `ENVOY`, `ISTIOD`;
+//! A program is looked for in its environment variable (`PEBBLE`, `PEBBLE_CHALLTESTSRV`, `ENVOY`, `ISTIOD`, `HELM`;
 //! `KUBEBUILDER_ASSETS` names the folder of etcd, kube-apiserver and kubectl), then in the cache
 //! (`${XDG_CACHE_HOME:-$HOME/.cache}/gatecert/tools/<name>-<version>/`), and is fetched or built when it is in neither.
 
@@ -35,6 +35,8 @@ pub enum Tool {
     Istiod,
     /// The definitions of the Gateway API's resources.
     GatewayApiCrds,
+    /// Judges the chart.
+    Helm,
     /// A peer that benchmarks run beside gatecert.
     Certbot,
     /// Another.
@@ -100,7 +102,7 @@ pub enum ToolError {
 
 impl Tool {
     /// All of them, in the order in which they need each other.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Go,
         Self::Pebble,
         Self::PebbleChalltestsrv,
@@ -110,6 +112,7 @@ impl Tool {
         Self::Kubectl,
         Self::Istiod,
         Self::GatewayApiCrds,
+        Self::Helm,
         Self::Certbot,
         Self::Lego,
         Self::CargoDeny,
@@ -127,6 +130,7 @@ impl Tool {
             Self::Kubectl => "kubectl",
             Self::Istiod => "istiod",
             Self::GatewayApiCrds => "gateway-api-crds",
+            Self::Helm => "helm",
             Self::Certbot => "certbot",
             Self::Lego => "lego",
             Self::CargoDeny => "cargo-deny",
@@ -143,6 +147,7 @@ impl Tool {
             Self::KubeApiserver | Self::Kubectl => "1.36.3",
             Self::Istiod => "0.0.0-20260827124520-eed52ebb66ad",
             Self::GatewayApiCrds => "1.7.0",
+            Self::Helm => "4.3.1",
             Self::Certbot => "5.8.0",
             Self::Lego => "debian",
             Self::CargoDeny => "0.20.2",
@@ -153,6 +158,7 @@ impl Tool {
     pub fn takes(self) -> &'static str {
         match self {
             Self::Pebble | Self::PebbleChalltestsrv | Self::Etcd | Self::Kubectl => "under a minute",
+            Self::Helm => "three or four minutes",
             Self::KubeApiserver | Self::Istiod | Self::CargoDeny => "six or seven minutes",
             _ => "seconds",
         }
@@ -165,6 +171,7 @@ impl Tool {
             Self::PebbleChalltestsrv => Some("PEBBLE_CHALLTESTSRV"),
             Self::Envoy => Some("ENVOY"),
             Self::Istiod => Some("ISTIOD"),
+            Self::Helm => Some("HELM"),
             Self::Etcd | Self::KubeApiserver | Self::Kubectl => Some("KUBEBUILDER_ASSETS"),
             _ => None,
         }

@@ -14,6 +14,7 @@ const OLDEST_GO_FOR_GATEWAY_API: (u32, u32) = (1, 27);
 
 const KUBERNETES: &str = "k8s.io/kubernetes";
 const ISTIO: &str = "istio.io/istio";
+const HELM: &str = "helm.sh/helm/v4";
 const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
 
 /// Fetches or builds into `into`, an empty folder.
@@ -26,6 +27,7 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
         Tool::KubeApiserver | Tool::Kubectl => kubernetes(tool, into),
         Tool::Istiod => istiod(into),
         Tool::GatewayApiCrds => gateway_api(into),
+        Tool::Helm => helm(into),
         Tool::Certbot => certbot(into),
         Tool::Lego => lego(into),
         Tool::CargoDeny => cargo_deny(into),
@@ -43,6 +45,7 @@ pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
             run(tool, Command::new(go()?).args(["version", "-m"]).arg(program))?
         }
         Tool::Kubectl => run(tool, Command::new(program).args(["version", "--client"]))?,
+        Tool::Helm => run(tool, Command::new(program).arg("version"))?,
         _ => run(tool, Command::new(program).arg("--version"))?,
     };
     if found.contains(tool.version()) { Ok(()) } else { Err(ToolError::Version { tool, found }) }
@@ -86,8 +89,20 @@ fn pip(tool: Tool, into: &Path, package: &str) -> Result<(), ToolError> {
 
 fn pebble(tool: Tool, into: &Path) -> Result<(), ToolError> {
     let package = format!("github.com/letsencrypt/pebble/v2/cmd/{tool}@v{}", tool.version());
+    go_install(tool, into, &package, "")
+}
+
+fn helm(into: &Path) -> Result<(), ToolError> {
+    let version = Tool::Helm.version();
+    // Else it calls itself by major and minor version alone.
+    let flags = format!("-s -w -X {HELM}/internal/version.version=v{version}");
+    go_install(Tool::Helm, into, &format!("{HELM}/cmd/helm@v{version}"), &flags)
+}
+
+/// Builds a main package of a module that replaces no other.
+fn go_install(tool: Tool, into: &Path, package: &str, linker_flags: &str) -> Result<(), ToolError> {
     let mut go = Command::new(go()?);
-    go.env("GOBIN", into).env("CGO_ENABLED", "0").args(["install", &package]);
+    go.env("GOBIN", into).env("CGO_ENABLED", "0").args(["install", "-ldflags", linker_flags, package]);
     run(tool, &mut go).map(drop)
 }
 

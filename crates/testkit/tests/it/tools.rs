@@ -18,7 +18,7 @@ fn ask(test: &str, variables: &[(&str, &Path)]) -> String {
 #[test]
 fn variables_name_other_programs() {
     if env::var_os(ASKED).is_some() {
-        for tool in [Tool::Pebble, Tool::Etcd] {
+        for tool in [Tool::Pebble, Tool::Etcd, Tool::Helm] {
             match ensure(tool) {
                 Ok(path) => println!("{tool} is {}", path.display()),
                 Err(error) => println!("{tool}: {error}"),
@@ -30,9 +30,13 @@ fn variables_name_other_programs() {
     let own = folder.path().join("pebble");
     fs::write(&own, "").unwrap();
     let assets = folder.path().join("assets");
-    let said =
-        ask("tools::variables_name_other_programs", &[("PEBBLE", &own), ("KUBEBUILDER_ASSETS", &assets)]);
-    assert!(said.contains(&format!("pebble is {}", own.display())), "{said}");
+    let said = ask(
+        "tools::variables_name_other_programs",
+        &[("PEBBLE", &own), ("KUBEBUILDER_ASSETS", &assets), ("HELM", &own)],
+    );
+    for tool in [Tool::Pebble, Tool::Helm] {
+        assert!(said.contains(&format!("{tool} is {}", own.display())), "{said}");
+    }
     let etcd = assets.join("etcd");
     let missing = format!("etcd: KUBEBUILDER_ASSETS names `{}`, which is not there", etcd.display());
     assert!(said.contains(&missing), "{said}");
