@@ -74,7 +74,9 @@ resources:{resources}
 # The controller's namespace; without one, the release's.
 namespace: ""
 
-# Makes that namespace. For the release's own, `helm install --create-namespace` does.
+# Makes that namespace, unless it is the one that is served (onlyNamespace), which is there already. It stays
+# when the release goes, and with it the keys of accounts with CAs. For the release's own,
+# `helm install --create-namespace` does.
 createNamespace: false
 
 # Serves one namespace alone, with rights in that one alone. ClusterIssuers are passed over then.
@@ -102,68 +104,16 @@ fn resources_of(objects: &[Value]) -> Value {
 
 fn crds() -> Result<String> {
     let mut text = format!("{NOTE}{{{{- if .Values.crds }}}}\n");
-    for mut definition in definitions() {
-        definition["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep".into();
-        let yaml = serde_saphyr::to_string(&definition)?;
+    for definition in definitions() {
+        let yaml = serde_saphyr::to_string(&kept(definition))?;
         ensure!(!yaml.contains("{{"), "a definition has braces in it, which a chart has to quote");
         write!(text, "---\n{}\n", yaml.trim_end())?;
     }
     Ok(text + "{{- end }}\n")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every combination of what changes the list of objects.
-    fn combinations() -> Vec<InstallOptions> {
-        let of = |namespace: &str, only: Option<&str>, istio: bool| InstallOptions {
-            namespace: namespace.to_owned(),
-            image: "registry.test/controller:1".to_owned(),
-            replicas: 3,
-            only_namespace: only.map(str::to_owned),
-            istio,
-        };
-        let scopes = [("system", None), ("system", Some("shop")), ("shop", Some("shop"))];
-        scopes
-            .iter()
-            .flat_map(|(namespace, only)| [true, false].map(|istio| of(namespace, *only, istio)))
-            .collect()
-    }
-
-    #[test]
-    fn a_filled_chart_is_what_the_program_renders() {
-        for options in combinations() {
-            let rendered: Vec<_> = install(&options).split_off(definitions().len());
-            let resources = resources_of(&rendered);
-            let documents = documents();
-            let needed = documents.iter().filter(|document| document.is_needed(&options));
-            let filled: Vec<_> = needed.map(|document| document.filled(&options, &resources)).collect();
-            assert_eq!(filled, rendered, "{options:?}");
-        }
-    }
-
-    #[test]
-    fn no_blank_is_left() {
-        for (name, text) in files().unwrap() {
-            assert!(!text.contains(blank::MARK), "{name}");
-            assert_eq!(text.matches("{{").count(), text.matches("}}").count(), "{name}");
-            let begins = ["{{- if ", "{{- range "].map(|begin| text.matches(begin).count());
-            assert_eq!(begins.iter().sum::<usize>(), text.matches("{{- end }}").count(), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_value_is_used() {
-        let files = files().unwrap();
-        let templates: String = files
-            .iter()
-            .filter(|(name, _)| name.contains("templates/"))
-            .map(|(_, text)| text.as_str())
-            .collect();
-        let values: Value = serde_saphyr::from_str(&values().unwrap()).unwrap();
-        for name in values.as_object().unwrap().keys() {
-            assert!(templates.contains(&format!(".Values.{name}")), "{name}");
-        }
-    }
+/// An object that stays when the release goes.
+fn kept(mut object: Value) -> Value {
+    object["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep".into();
+    object
 }

@@ -1,6 +1,6 @@
 //! The objects of an installation, and when each is needed: found by comparing installations with each other.
 
-use super::blank;
+use super::{blank, kept};
 use anyhow::{Context as _, Result, ensure};
 use gatecert_render::{InstallOptions, definitions, install};
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub(super) struct Document {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Always,
-    /// Where the namespace is not there already.
+    /// Where the namespace is to be made.
     NewNamespace,
     /// With Istio.
     Istio,
@@ -36,16 +36,14 @@ enum When {
 
 impl When {
     fn condition(self) -> Option<String> {
+        let is_other = format!("ne .Values.onlyNamespace ({})", blank::NAMESPACE_VALUE);
         match self {
             Self::Always => None,
-            Self::NewNamespace => Some(".Values.createNamespace".to_owned()),
+            Self::NewNamespace => Some(format!("and .Values.createNamespace ({is_other})")),
             Self::Istio => Some(".Values.istio".to_owned()),
             Self::WholeCluster => Some("not .Values.onlyNamespace".to_owned()),
             Self::OneNamespace => Some(".Values.onlyNamespace".to_owned()),
-            Self::OtherNamespace => Some(format!(
-                "and .Values.onlyNamespace (ne .Values.onlyNamespace ({}))",
-                blank::NAMESPACE_VALUE
-            )),
+            Self::OtherNamespace => Some(format!("and .Values.onlyNamespace ({is_other})")),
         }
     }
 }
@@ -91,6 +89,10 @@ fn has(objects: &[Value], wanted: &Value) -> bool {
 
 /// With blanks for what is no text, which no option could bring in.
 fn blanked(mut object: Value) -> Value {
+    if object["kind"] == "Namespace" {
+        // The keys of accounts are in it, as `gatecert render uninstall` knows too.
+        return kept(object);
+    }
     if object["kind"] == "Deployment" {
         object["spec"]["replicas"] = blank::REPLICAS.into();
         if let Some(resources) = object.pointer_mut(RESOURCES) {
@@ -118,38 +120,5 @@ impl Document {
             Some(condition) => format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"),
             None => text,
         })
-    }
-}
-
-#[cfg(test)]
-impl Document {
-    /// Whether an installation has it.
-    pub(super) fn is_needed(&self, options: &InstallOptions) -> bool {
-        let only = options.only_namespace.as_deref();
-        match self.when {
-            When::Always => true,
-            When::NewNamespace => only != Some(&options.namespace),
-            When::Istio => options.istio,
-            When::WholeCluster => only.is_none(),
-            When::OneNamespace => only.is_some(),
-            When::OtherNamespace => only.is_some_and(|only| only != options.namespace),
-        }
-    }
-
-    /// With each blank replaced by what an installation has there.
-    pub(super) fn filled(&self, options: &InstallOptions, resources: &Value) -> Value {
-        let yaml = serde_saphyr::to_string(&self.object).unwrap();
-        let only = options.only_namespace.as_deref();
-        let is_kept = |line: &&str| {
-            !line.contains(blank::ARGUMENTS) && (only.is_some() || !line.contains("--only-namespace="))
-        };
-        let kept = yaml.lines().filter(is_kept).collect::<Vec<_>>().join("\n");
-        let text = kept
-            .replace(blank::NAMESPACE, &options.namespace)
-            .replace(blank::IMAGE, &options.image)
-            .replace(blank::ONLY_NAMESPACE, only.unwrap_or_default())
-            .replace(blank::REPLICAS, &options.replicas.to_string())
-            .replace(blank::RESOURCES, &resources.to_string());
-        serde_saphyr::from_str(&text).unwrap()
     }
 }

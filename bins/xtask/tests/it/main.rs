@@ -1,5 +1,7 @@
-//! What the tasks print, and where.
+//! What the tasks print, and where; and the chart that one of them writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod chart;
 
 use std::process::Command;
 

@@ -1,0 +1,171 @@
+//! The chart, judged by Helm: what it gives is what the program installs.
+
+use gatecert_render::{InstallOptions, install};
+use gatecert_testkit::tools::{Tool, ensure};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/gatecert");
+
+/// The arguments of the controller's container.
+const ARGUMENTS: &str = "/spec/template/spec/containers/0/args";
+
+/// Its resources.
+const RESOURCES: &str = "/spec/template/spec/containers/0/resources";
+
+/// Objects by kind, namespace and name: Helm applies them in an order of its own.
+type Objects = BTreeMap<(String, String, String), Value>;
+
+/// What Helm prints, or what it has against it.
+fn helm(arguments: &[&str], chart: &Path, values: &Value) -> Result<String, String> {
+    let program = ensure(Tool::Helm).unwrap();
+    let home = TempDir::new().unwrap();
+    // JSON is YAML.
+    let file = home.path().join("values.yaml");
+    fs::write(&file, values.to_string()).unwrap();
+    // Without the settings, plugins and clusters of whoever runs the test.
+    let mut command = Command::new(program);
+    command.env_clear().env("HOME", home.path()).args(arguments).arg(chart).arg("--values").arg(file);
+    let output = command.output().unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    if output.status.success() { Ok(stdout) } else { Err(stdout + &stderr) }
+}
+
+/// The chart's objects for a release in this namespace. Every chart that is filled is a chart that is linted.
+fn filled(namespace: &str, values: &Value) -> Objects {
+    let chart = Path::new(CHART);
+    let lint = helm(&["lint", "--strict", "--namespace", namespace], chart, values);
+    assert!(lint.is_ok(), "{values}: {lint:?}");
+    let text = helm(&["template", "gatecert", "--namespace", namespace], chart, values);
+    parsed(&text.unwrap_or_else(|error| panic!("{values}: {error}")))
+}
+
+fn parsed(yaml: &str) -> Objects {
+    let documents: Vec<Option<Value>> = serde_saphyr::from_multiple(yaml).unwrap();
+    by_name(documents.into_iter().flatten())
+}
+
+/// What the program installs. What it does not delete, Helm is told to keep.
+fn installed(options: &InstallOptions) -> Objects {
+    let kept = |mut object: Value| {
+        if ["CustomResourceDefinition", "Namespace"].contains(&object["kind"].as_str().unwrap()) {
+            object["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep".into();
+        }
+        object
+    };
+    by_name(install(options).into_iter().map(kept))
+}
+
+fn by_name(objects: impl Iterator<Item = Value>) -> Objects {
+    let mut all = Objects::new();
+    for object in objects {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let key = (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+        assert!(all.insert(key.clone(), object).is_none(), "{key:?} is there twice");
+    }
+    all
+}
+
+#[track_caller]
+fn assert_same(chart: &Objects, program: &Objects) {
+    assert_eq!(chart.keys().collect::<Vec<_>>(), program.keys().collect::<Vec<_>>());
+    for (key, object) in chart {
+        assert_eq!(object, &program[key], "{key:?}");
+    }
+}
+
+fn options(namespace: &str) -> InstallOptions {
+    InstallOptions { namespace: namespace.to_owned(), ..InstallOptions::default() }
+}
+
+fn deployment(objects: &mut Objects) -> &mut Value {
+    objects.values_mut().find(|object| object["kind"] == "Deployment").unwrap()
+}
+
+#[test]
+fn without_values_it_is_the_default_in_the_namespace_of_the_release() {
+    let mut expected = installed(&options("of-the-release"));
+    expected.retain(|_, object| object["kind"] != "Namespace");
+    assert_same(&filled("of-the-release", &json!({})), &expected);
+}
+
+/// Every combination of what changes the list of objects.
+#[test]
+fn every_kind_of_installation_is_what_the_program_installs() {
+    // A namespace may look like a number; a text it stays.
+    for (namespace, only) in [("system", None), ("system", Some("123")), ("123", Some("123"))] {
+        for istio in [true, false] {
+            let options = InstallOptions {
+                namespace: namespace.to_owned(),
+                image: "registry.test:5000/controller@sha256:0123".to_owned(),
+                replicas: 3,
+                only_namespace: only.map(str::to_owned),
+                istio,
+            };
+            let values = json!({
+                "namespace": namespace,
+                "createNamespace": true,
+                "image": options.image,
+                "replicas": options.replicas,
+                "onlyNamespace": only.unwrap_or_default(),
+                "istio": istio,
+            });
+            assert_same(&filled("default", &values), &installed(&options));
+        }
+    }
+}
+
+#[test]
+fn the_namespace_of_the_release_can_be_the_one_that_is_served() {
+    let options = InstallOptions { only_namespace: Some("shop".to_owned()), ..options("shop") };
+    let values = json!({"onlyNamespace": "shop", "createNamespace": true});
+    assert_same(&filled("shop", &values), &installed(&options));
+}
+
+#[test]
+fn definitions_can_be_left_to_others() {
+    let mut expected = installed(&options("system"));
+    expected.retain(|_, object| {
+        !["CustomResourceDefinition", "Namespace"].contains(&object["kind"].as_str().unwrap())
+    });
+    assert_same(&filled("system", &json!({"crds": false})), &expected);
+}
+
+/// They are texts, whatever is in them.
+#[test]
+fn further_arguments_come_after_its_own() {
+    let further =
+        json!(["--log-json", "--log=info,kube=\"warn\"", "--max-issuances=5", "{{ .Values }}", "7", "on"]);
+    let mut expected = installed(&options("system"));
+    let arguments = deployment(&mut expected).pointer_mut(ARGUMENTS).unwrap().as_array_mut().unwrap();
+    arguments.extend(further.as_array().unwrap().iter().cloned());
+    let values = json!({"createNamespace": true, "extraArgs": further});
+    assert_same(&filled("system", &values), &expected);
+}
+
+/// Helm merges them with those that the chart has: `null` takes one away.
+#[test]
+fn resources_are_merged_with_the_default() {
+    let mut expected = installed(&options("system"));
+    let resources = deployment(&mut expected).pointer_mut(RESOURCES).unwrap();
+    resources["requests"]["cpu"] = "1".into();
+    resources["limits"]["cpu"] = 2.into();
+    resources["limits"].as_object_mut().unwrap().remove("memory").unwrap();
+    let values = json!({
+        "createNamespace": true,
+        "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": 2, "memory": null}},
+    });
+    assert_same(&filled("system", &values), &expected);
+}
+
+#[test]
+fn a_cluster_that_is_too_old_is_refused() {
+    let of = |version| helm(&["template", "--kube-version", version], Path::new(CHART), &json!({}));
+    assert!(of("1.30.9").unwrap_err().contains("requires kubeVersion: >= 1.31.0-0"));
+    // What a cloud calls its own.
+    of("v1.31.2-gke.100").unwrap();
+}
