@@ -2,17 +2,18 @@
 
 mod blank;
 mod document;
+mod values;
 
 use anyhow::{Result, ensure};
 use document::{Document, documents};
-use gatecert_render::{InstallOptions, definitions, install};
+use gatecert_render::definitions;
 use serde_json::Value;
 use std::fmt::Write as _;
 
 /// The folder of the chart in the workspace.
 const FOLDER: &str = "charts/gatecert";
 
-/// What is said at the head of every file.
+/// What is said at the head of every file, in JSON within it.
 const NOTE: &str = "# Generated from the program by `cargo xtask codegen`.\n";
 
 /// The files of the chart: their paths in the workspace, and their texts.
@@ -27,7 +28,8 @@ pub(crate) fn files() -> Result<Vec<(String, String)>> {
     let workload = ["Deployment", "PodDisruptionBudget", "Service", "DestinationRule", "NetworkPolicy"];
     let files = [
         ("Chart.yaml", chart()),
-        ("values.yaml", values()?),
+        ("values.yaml", values::yaml()?),
+        ("values.schema.json", values::schema()?),
         ("templates/crds.yaml", crds()?),
         ("templates/namespace.yaml", of(&["Namespace"])?),
         ("templates/rights.yaml", of(&rights)?),
@@ -52,54 +54,6 @@ appVersion: {version}
 kubeVersion: '>= 1.31.0-0'
 "
     )
-}
-
-fn values() -> Result<String> {
-    let options = InstallOptions::default();
-    let mut resources = String::new();
-    for line in serde_saphyr::to_string(&resources_of(&install(&options)))?.lines() {
-        write!(resources, "\n  {line}")?;
-    }
-    Ok(format!(
-        r#"{NOTE}
-# The controller's image.
-image: {}
-
-# How many replicas run: one leads, all answer challenges.
-replicas: {}
-
-# What a replica needs and may take.
-resources:{resources}
-
-# The controller's namespace; without one, the release's.
-namespace: ""
-
-# Makes that namespace, unless it is the one that is served (onlyNamespace), which is there already. It stays
-# when the release goes, and with it the keys of accounts with CAs. For the release's own,
-# `helm install --create-namespace` does.
-createNamespace: false
-
-# Serves one namespace alone, with rights in that one alone. ClusterIssuers are passed over then.
-onlyNamespace: ""
-
-# Further arguments of the controller, such as --log-json.
-extraArgs: []
-
-# Tells a mesh with mutual TLS to speak plain HTTP to the responder. Needs Istio's definitions.
-istio: {}
-
-# Installs the definitions of the resources. They stay when the release goes, and with them all Issuers and
-# Certificates.
-crds: true
-"#,
-        options.image, options.replicas, options.istio
-    ))
-}
-
-/// The resources of the controller's container.
-fn resources_of(objects: &[Value]) -> Value {
-    let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
-    deployment.and_then(|deployment| deployment.pointer(document::RESOURCES)).cloned().unwrap_or_default()
 }
 
 fn crds() -> Result<String> {

@@ -163,9 +163,76 @@ fn resources_are_merged_with_the_default() {
 }
 
 #[test]
+fn a_wrong_value_is_named() {
+    for (values, said) in [
+        (json!({"replica": 3}), "at '': additional properties 'replica' not allowed"),
+        (json!({"resources": {"limit": {}}}), "at '/resources': additional properties 'limit' not allowed"),
+        (json!({"replicas": "many"}), "at '/replicas': got string, want integer"),
+        (json!({"replicas": -1}), "at '/replicas': minimum: got -1, want 0"),
+        (json!({"image": ""}), "at '/image': '' does not match pattern"),
+        (json!({"image": "a\"\n  b: c"}), "at '/image': 'a\"\\n  b: c' does not match pattern"),
+        (json!({"namespace": "My_Namespace"}), "at '/namespace': 'My_Namespace' does not match pattern"),
+        (json!({"onlyNamespace": ["a", "b"]}), "at '/onlyNamespace': got array, want string"),
+        (json!({"istio": "false"}), "at '/istio': got string, want boolean"),
+        (json!({"extraArgs": "--log-json"}), "at '/extraArgs': got string, want array"),
+        (json!({"extraArgs": [7]}), "at '/extraArgs/0': got number, want string"),
+        // It is of charts that depend on this one, and would be passed over here.
+        (json!({"enabled": false}), "at '/enabled': value must be true"),
+    ] {
+        for task in ["template", "lint"] {
+            let error = helm(&[task], Path::new(CHART), &values).expect_err(&values.to_string());
+            assert!(error.contains(said), "{task} {values}: {error}");
+        }
+    }
+}
+
+/// No value is without a type.
+#[test]
+fn every_value_is_checked() {
+    let values = fs::read_to_string(Path::new(CHART).join("values.yaml")).unwrap();
+    let values: BTreeMap<String, Value> = serde_saphyr::from_str(&values).unwrap();
+    assert!(!values.is_empty());
+    for name in values.keys() {
+        let error =
+            helm(&["template"], Path::new(CHART), &json!({name: {"nonsense": true}})).expect_err(name);
+        assert!(error.contains(&format!("at '/{name}'")), "{error}");
+    }
+}
+
+#[test]
 fn a_cluster_that_is_too_old_is_refused() {
     let of = |version| helm(&["template", "--kube-version", version], Path::new(CHART), &json!({}));
     assert!(of("1.30.9").unwrap_err().contains("requires kubeVersion: >= 1.31.0-0"));
     // What a cloud calls its own.
     of("v1.31.2-gke.100").unwrap();
+}
+
+/// A chart that depends on this one gives it values of its own, which are not misspelt ones.
+#[test]
+fn another_chart_can_depend_on_it() {
+    let folder = TempDir::new().unwrap();
+    let outer = "apiVersion: v2\nname: outer\nversion: 1.0.0\ndependencies:\n- name: gatecert\n  version: '*'\n  \
+                 condition: gatecert.enabled\n";
+    fs::write(folder.path().join("Chart.yaml"), outer).unwrap();
+    copy(Path::new(CHART), &folder.path().join("charts/gatecert"));
+    let of = |enabled: bool| {
+        let values = json!({"global": {"region": "here"}, "gatecert": {"enabled": enabled, "replicas": 5}});
+        parsed(&helm(&["template", "outer", "--namespace", "system"], folder.path(), &values).unwrap())
+    };
+    let mut expected = installed(&InstallOptions { replicas: 5, ..options("system") });
+    expected.retain(|_, object| object["kind"] != "Namespace");
+    assert_same(&of(true), &expected);
+    assert_same(&of(false), &Objects::new());
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
