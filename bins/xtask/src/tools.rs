@@ -1,6 +1,7 @@
 //! `cargo xtask tools`
 
 use anyhow::{Result, bail};
+use gatecert_testkit::cluster;
 use gatecert_testkit::tools::{self, Tool};
 
 #[derive(clap::Args)]
@@ -21,16 +22,9 @@ pub(crate) struct Arguments {
 }
 
 /// What the tests and the demo need.
-const TESTED_WITH: [Tool; 8] = [
-    Tool::Pebble,
-    Tool::PebbleChalltestsrv,
-    Tool::Envoy,
-    Tool::Etcd,
-    Tool::KubeApiserver,
-    Tool::Istiod,
-    Tool::GatewayApiCrds,
-    Tool::Helm,
-];
+fn tested_with() -> impl Iterator<Item = Tool> {
+    cluster::TOOLS.into_iter().chain([Tool::Helm])
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.list {
@@ -45,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Gets what the tests need.
 pub(crate) fn for_tests() -> Result<()> {
-    for tool in TESTED_WITH {
+    for tool in tested_with() {
         tools::ensure(tool)?;
     }
     Ok(())
@@ -53,7 +47,7 @@ pub(crate) fn for_tests() -> Result<()> {
 
 fn named(names: &[String]) -> Result<Vec<Tool>> {
     if names.is_empty() {
-        return Ok(TESTED_WITH.to_vec());
+        return Ok(tested_with().collect());
     }
     names.iter().map(|name| find(name)).collect()
 }

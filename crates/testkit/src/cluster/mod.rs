@@ -16,7 +16,7 @@ pub use application::{APPLICATION_PORT, Application, GRPC_PORT, service};
 pub use gateway::{GatewayOptions, IstioGateway};
 pub use grpc::{GRPC_PATH, GrpcClient};
 pub use istiod::Istiod;
-pub use network::Network;
+pub use network::{Network, TOOLS};
 pub use objects::{apply, apply_one, check, delete};
 
 use crate::{Pebble, StartError};

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 /// The servers of a cluster.
-const NEEDED: [Tool; 7] = [
+pub const TOOLS: [Tool; 7] = [
     Tool::Pebble,
     Tool::PebbleChalltestsrv,
     Tool::Envoy,
@@ -36,7 +36,7 @@ impl Network {
             return Ok(Self(()));
         }
         // Nothing can be fetched from in there.
-        for tool in NEEDED {
+        for tool in TOOLS {
             tools::ensure(tool)?;
         }
         let program = std::env::current_exe().map_err(|source| StartError::set_up("network", source))?;
