@@ -35,6 +35,7 @@ const FIRST: ReplicaOptions<'_> = ReplicaOptions {
     arguments: &[],
     hours_ahead: 0,
     variables: &[],
+    relay: None,
 };
 
 /// Where the application is.

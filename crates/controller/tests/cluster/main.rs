@@ -15,9 +15,11 @@ mod manifest;
 mod outage;
 mod proxy;
 mod refusal;
+mod relay;
 mod renewal;
 mod replica;
 mod replicas;
+mod secrecy;
 mod year_2018;
 
 use harness::World;
@@ -82,10 +84,12 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         world,
         replicas::a_killed_leader_leaves_nothing_undone,
         replicas::a_frozen_leader_writes_nothing_when_it_wakes,
+        replicas::a_leader_that_is_cut_off_writes_nothing_when_it_is_back,
         replicas::a_leader_that_ends_hands_over,
         replicas::a_route_of_the_user_in_the_midst_of_a_challenge,
         replicas::one_namespace_alone,
         renewal::the_ca_asks_for_it,
+        secrecy::no_key_is_logged,
         crash::at_every_point,
     ]
 }

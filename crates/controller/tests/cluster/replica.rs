@@ -4,7 +4,7 @@ use crate::Outcome;
 use clap::Parser as _;
 use gatecert_acme::{Clock, SystemClock};
 use gatecert_controller::{Options, run, signals};
-use gatecert_testkit::cluster::{ApiServer, Network};
+use gatecert_testkit::cluster::{API_SERVER, ApiServer, Network};
 use gatecert_testkit::{Process, StartError};
 use jiff::{SignedDuration, Timestamp};
 use std::env;
@@ -31,13 +31,15 @@ pub(crate) struct ReplicaOptions<'a> {
     pub(crate) hours_ahead: i64,
     /// More variables.
     pub(crate) variables: &'a [(&'a str, String)],
+    /// The address of a relay to the API server, if it is not asked directly.
+    pub(crate) relay: Option<Ipv4Addr>,
 }
 
 impl<'a> ReplicaOptions<'a> {
     /// A replica beside the installation of the whole cluster.
     pub(crate) fn new(identity: &'a str, address: Ipv4Addr) -> Self {
         let namespace = "gatecert-system";
-        Self { identity, address, namespace, arguments: &[], hours_ahead: 0, variables: &[] }
+        Self { identity, address, namespace, arguments: &[], hours_ahead: 0, variables: &[], relay: None }
     }
 }
 
@@ -60,16 +62,21 @@ impl Replica {
         let token = server.service_account_token(namespace, "gatecert").await?;
         let directory = tempfile::TempDir::with_prefix("gatecert-replica-")?;
         let kubeconfig = directory.path().join("kubeconfig");
-        fs::write(&kubeconfig, server.kubeconfig_for(&token))?;
+        let mut text = server.kubeconfig_for(&token);
+        if let Some(relay) = options.relay {
+            let by_relay = format!("{relay}:6443\", tls-server-name: \"{API_SERVER}\"");
+            text = text.replace(&format!("{API_SERVER}:6443\""), &by_relay);
+        }
+        fs::write(&kubeconfig, text)?;
         let (responder, health) = (format!("{address}:8089"), format!("{address}:8081"));
         let fixed = ["--namespace", namespace, "--identity", identity];
         let fixed = fixed.into_iter().chain(["--responder-listen", &responder, "--health-listen", &health]);
-        let log = ["--log", "warn,gatecert_controller=debug"];
-        let arguments: Vec<_> = fixed.chain(log).chain(options.arguments.iter().copied()).collect();
+        let arguments: Vec<_> = fixed.chain(options.arguments.iter().copied()).collect();
         let fixed = [
             (AHEAD, options.hours_ahead.to_string()),
             ("KUBECONFIG", kubeconfig.display().to_string()),
             ("NO_COLOR", "1".to_owned()),
+            ("RUST_LOG", "warn,gatecert_controller=debug".to_owned()),
         ];
         let variables: Vec<_> = fixed.into_iter().chain(options.variables.iter().cloned()).collect();
         let program = env::current_exe()?;

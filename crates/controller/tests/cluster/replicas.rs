@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::harness::{Load, RESPONDER, World};
 use crate::manifest::{certificate, certificate_with, gateway, http, route};
+use crate::relay::Relay;
 use crate::replica::{Replica, ReplicaOptions};
 use gatecert_api::{Challenge, Issuance};
 use gatecert_render::InstallOptions;
@@ -43,8 +44,12 @@ async fn replica(
     identity: &str,
     address: Ipv4Addr,
 ) -> Result<Replica, Box<dyn Error + Send + Sync>> {
-    let arguments = &["--route-timeout", "300"];
-    world.replica(&ReplicaOptions { arguments, ..ReplicaOptions::new(identity, address) }).await
+    world.replica(&patient(identity, address)).await
+}
+
+/// A replica that waits long for a route to be there.
+fn patient(identity: &str, address: Ipv4Addr) -> ReplicaOptions<'_> {
+    ReplicaOptions { arguments: &["--route-timeout", "300"], ..ReplicaOptions::new(identity, address) }
 }
 
 /// Waits until a replica leads.
@@ -82,9 +87,16 @@ struct Begun {
 }
 
 impl Begun {
-    async fn new(world: &World, name: &str, host: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let first = replica(world, &format!("{name}-a"), RESPONDER).await?;
-        led_by(world, &format!("{name}-a")).await?;
+    async fn new(
+        world: &World,
+        name: &str,
+        host: &str,
+        relay: Option<Ipv4Addr>,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let identity = format!("{name}-a");
+        let options = ReplicaOptions { relay, ..patient(&identity, RESPONDER) };
+        let first = world.replica(&options).await?;
+        led_by(world, &identity).await?;
         let second = replica(world, &format!("{name}-b"), SECOND).await?;
         world
             .apply(
@@ -106,6 +118,33 @@ impl Begun {
 
     fn path(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
         Ok(format!("/.well-known/acme-challenge/{}", self.challenge()?.token))
+    }
+
+    fn requests_of_the_first(&self, world: &World) -> Vec<ApiRequest> {
+        let all = world.cluster.server.requests().into_iter();
+        all.filter(|request| request.user.has_token(&self.first.token)).collect()
+    }
+
+    /// The first is back, and does nothing but ask for the Lease, which another has.
+    async fn first_writes_nothing(&self, world: &World, before: usize, name: &str) -> Outcome {
+        self.first.logs("another replica leads").await?;
+        // Behind whatever it would still have done.
+        let more = format!("after-{name}");
+        world.apply(&certificate("istio-system", &more, &[&format!("www.{name}.test")])).await?;
+        world.ready("istio-system", &more).await?;
+        let asks = || self.requests_of_the_first(world).split_off(before);
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while asks().is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        waited.await.map_err(|_| "the first is not back")?;
+        let is_write = |request: &ApiRequest| {
+            request.object_ref.resource != "leases" && !matches!(request.verb.as_str(), "get" | "list")
+        };
+        let writes: Vec<_> = asks().into_iter().filter(is_write).collect();
+        assert!(writes.is_empty(), "{writes:#?}");
+        Ok(())
     }
 
     /// Ends the one that leads, so that nobody has to wait for the end of its Lease.
@@ -141,7 +180,7 @@ impl Begun {
 
 pub(crate) async fn a_killed_leader_leaves_nothing_undone(world: &World) -> Outcome {
     let (name, host) = ("killed", "www.killed.test");
-    let mut begun = Begun::new(world, name, host).await?;
+    let mut begun = Begun::new(world, name, host, None).await?;
     let expected = begun.challenge()?.key_authorization.clone();
     assert_eq!(begun.first.answer(host, &begun.path()?).await?, expected);
     begun.first.process.signal("KILL")?;
@@ -154,31 +193,30 @@ pub(crate) async fn a_killed_leader_leaves_nothing_undone(world: &World) -> Outc
 }
 
 pub(crate) async fn a_frozen_leader_writes_nothing_when_it_wakes(world: &World) -> Outcome {
-    let (name, host) = ("frozen", "www.frozen.test");
-    let mut begun = Begun::new(world, name, host).await?;
+    let mut begun = Begun::new(world, "frozen", "www.frozen.test", None).await?;
     begun.first.process.signal("STOP")?;
-    assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
-    let of_first = |request: &ApiRequest| request.user.has_token(&begun.first.token);
-    let before = world.cluster.server.requests().into_iter().filter(of_first).count();
+    assert_eq!(begun.finished_by_the_second(world, "frozen").await?, 1);
+    let before = begun.requests_of_the_first(world).len();
     assert!(before > 0, "the requests of the first are not found");
     begun.first.process.signal("CONT")?;
-    begun.first.logs("another replica leads").await?;
-    // The audit log holds whatever was asked before this.
-    world.apply(&certificate("istio-system", "after-frozen", &[host])).await?;
-    world.ready("istio-system", "after-frozen").await?;
-    let after: Vec<_> = world.cluster.server.requests().into_iter().filter(of_first).skip(before).collect();
-    assert!(!after.is_empty(), "it did not wake");
-    let is_write = |request: &&ApiRequest| {
-        request.object_ref.resource != "leases" && !matches!(request.verb.as_str(), "get" | "list")
-    };
-    let writes: Vec<_> = after.iter().filter(is_write).collect();
-    assert!(writes.is_empty(), "{writes:#?}");
+    begun.first_writes_nothing(world, before, "frozen").await?;
+    begun.end().await
+}
+
+pub(crate) async fn a_leader_that_is_cut_off_writes_nothing_when_it_is_back(world: &World) -> Outcome {
+    let relay = Relay::start(&world.cluster.network, Ipv4Addr::new(10, 99, 0, 31)).await?;
+    let mut begun = Begun::new(world, "cut", "www.cut.test", Some(relay.address)).await?;
+    relay.cut();
+    assert_eq!(begun.finished_by_the_second(world, "cut").await?, 1);
+    let before = begun.requests_of_the_first(world).len();
+    relay.mend();
+    begun.first_writes_nothing(world, before, "cut").await?;
     begun.end().await
 }
 
 pub(crate) async fn a_leader_that_ends_hands_over(world: &World) -> Outcome {
     let (name, host) = ("ended", "www.ended.test");
-    let mut begun = Begun::new(world, name, host).await?;
+    let mut begun = Begun::new(world, name, host, None).await?;
     assert_eq!(begun.first.terminate().await?, 0);
     let leases: Api<Lease> = Api::namespaced(world.cluster.client.clone(), "gatecert-system");
     let holder = leases.get("gatecert-controller").await?.spec.and_then(|spec| spec.holder_identity);
