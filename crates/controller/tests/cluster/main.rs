@@ -19,6 +19,7 @@ mod relay;
 mod renewal;
 mod replica;
 mod replicas;
+mod rights;
 mod secrecy;
 mod year_2018;
 
@@ -127,6 +128,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_certificate_that_goes_in_mid_order,
         goldens::the_api_server_knows_every_field,
         cost::eight_writes_for_one_certificate,
+        rights::no_more_than_is_needed,
         refusal::issuers,
         refusal::certificates,
         refusal::a_secret_of_the_wrong_type,
