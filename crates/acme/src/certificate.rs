@@ -44,6 +44,9 @@ pub enum ChainError {
         /// How many.
         count: usize,
     },
+    /// A certificate has no end: the chain was cut short on its way.
+    #[error("the chain is cut short: a certificate has no end")]
+    CutShort,
     /// A certificate can not be read.
     #[error("certificate {index} of the chain can not be read")]
     Certificate {
@@ -59,6 +62,11 @@ impl CertificateChain {
     /// Text that is not only 1 to 10 certificates.
     pub fn from_pem(pem: &[u8]) -> Result<Self, ChainError> {
         let blocks = pem::parse_many(pem).map_err(ChainError::Pem)?;
+        // A block without its end is passed over by the parser: a chain that was cut short would look like a whole one.
+        let begun = String::from_utf8_lossy(pem).matches("-----BEGIN ").count();
+        if begun != blocks.len() {
+            return Err(ChainError::CutShort);
+        }
         if !(1..=MAX_CHAIN).contains(&blocks.len()) {
             return Err(ChainError::Count { count: blocks.len() });
         }
@@ -155,6 +163,25 @@ impl std::fmt::Display for ChainPreference {
         match self {
             Self::IssuerName(name) => f.write_str(name),
             Self::Fingerprint(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_is_cut_short_is_none() {
+        let pair = || rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap().cert.pem();
+        let (leaf, issuer) = (pair(), pair());
+        let whole = format!("{leaf}{issuer}");
+        assert_eq!(CertificateChain::from_pem(whole.as_bytes()).unwrap().certificates.len(), 2);
+        // The line break behind the last line may be missing.
+        for end in 0..whole.len() - 1 {
+            let cut = CertificateChain::from_pem(&whole.as_bytes()[..end]);
+            let is_leaf_alone = leaf.trim_end().len() <= end && end <= leaf.len() + "-----BEGIN".len();
+            assert_eq!(cut.is_ok(), is_leaf_alone, "{end} of {}, a leaf of {}", whole.len(), leaf.len());
         }
     }
 }

@@ -152,6 +152,16 @@ impl RequestError {
         }
     }
 
+    /// Whether the answer was a success or a problem document that can not be read: something on the way may have cut
+    /// it short.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Body { .. } | Self::MissingHeader { .. } => true,
+            Self::Status { content_type, .. } => content_type.as_deref() == Some("application/problem+json"),
+            _ => false,
+        }
+    }
+
     /// Whether the problem is of this kind.
     pub fn is(&self, kind: &ProblemKind) -> bool {
         self.problem().is_some_and(|problem| problem.kind == *kind)

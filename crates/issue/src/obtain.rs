@@ -14,10 +14,14 @@ use crate::solver::Solver;
 use crate::verify::verify;
 use gatecert_acme::{
     Account, CertificateChain, CertificateId, Clock, IssuedCertificate, NewOrder, Order, OrderError,
-    OrderStatus, Retry,
+    OrderStatus, RequestError, Retry,
 };
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
+
+/// How often an order is asked for whose answer can not be read.
+const MAX_LOOKS: u32 = 3;
 
 /// Obtains a certificate: goes on with the order in the journal or makes a new one, proves the names, finalizes,
 /// downloads and verifies.
@@ -74,7 +78,7 @@ impl Issuance<'_> {
             self.retrying("the order in the journal is for something else");
             return Ok(None);
         };
-        let order = match self.account.order(entry.order_url.clone()).await {
+        let order = match self.look_up(&entry.order_url).await {
             Ok(order) => order,
             // What waiting does not mend would be in the way for ever.
             Err(error) if error.retry() == Retry::No => {
@@ -90,6 +94,23 @@ impl Issuance<'_> {
         }
         self.progress.event(Event::OrderResumed { url: order.url().clone() });
         Ok(Some(Attempt { order, entry, key, is_resumed: true }))
+    }
+
+    /// The order. An answer that can not be read is asked for again: something in between may have cut it short, and an
+    /// order that is given up may have a certificate already.
+    async fn look_up(&self, url: &Url) -> Result<Order, OrderError> {
+        let mut looks = 1;
+        loop {
+            match self.account.order(url.clone()).await {
+                Err(error)
+                    if looks < MAX_LOOKS && error.request().is_some_and(RequestError::is_unreadable) =>
+                {
+                    self.retrying(&error);
+                    looks += 1;
+                }
+                looked_up => return looked_up,
+            }
+        }
     }
 
     /// Whether the order will not come to anything. Not one that is valid already: its certificate outlives it.

@@ -1,8 +1,9 @@
 //! The controller is killed at each point where something changes outside of it, and started again.
 
 use crate::Outcome;
+use crate::alone::Alone;
 use crate::harness::{RESPONDER, World, condition};
-use crate::manifest::{certificate, gateway, http};
+use crate::manifest::{gateway, http};
 use crate::replica::{Replica, ReplicaOptions};
 use gatecert_api::Certificate;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,12 +13,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+/// A namespace in which nothing else goes on, so that each point is one of the Certificate's.
+const CRASH: Alone = Alone("crash");
+
+const ONLY: &[&str] = &["--only-namespace", "crash"];
+
 /// More points than an issuance has: the end of the search if none is the last.
 const MANY: usize = 200;
 
 /// At every point of a first issue and of a renewal: the certificate comes with one order, what was published stays, and
 /// nothing is left behind.
 pub(crate) async fn at_every_point(world: &World) -> Outcome {
+    CRASH.install(world).await?;
     let folder = tempfile::TempDir::with_prefix("gatecert-crash-")?;
     let log = folder.path().join("points");
     for is_renewal in [false, true] {
@@ -45,15 +52,15 @@ struct Wanted {
 
 async fn wanted(world: &World, name: &str, is_renewal: bool) -> Result<Wanted, Box<dyn Error + Send + Sync>> {
     let host = format!("www.{name}.test");
-    let gateway = gateway("istio-system", name, &[http(name, &[&host], "")]);
-    let certificate = certificate("istio-system", name, &[&host]);
+    let gateway = gateway(CRASH.0, name, &[http(name, &[&host], "")]);
+    let certificate = Alone::certificate(CRASH.0, name, &host);
     world.apply(&[gateway, certificate.clone()].concat()).await?;
     let before = published(world, name).await?;
     if is_renewal {
         if before.is_none() {
             // The first issues have ended one point earlier.
-            let mut replica = world.replica(&ReplicaOptions::new("crash", RESPONDER)).await?;
-            world.ready("istio-system", name).await?;
+            let mut replica = world.replica(&CRASH.replica(RESPONDER, ONLY)).await?;
+            world.ready(CRASH.0, name).await?;
             replica.terminate().await?;
         }
         let renew = "metadata: {annotations: {gatecert.dev/renew: now}, name:";
@@ -79,7 +86,7 @@ async fn killed_at(
     let mut second = start(world, log, None).await?;
     let failed = |error: Box<dyn Error + Send + Sync>| format!("killed {last}: {error}");
     let certificate = world
-        .until("istio-system", name, |certificate| is_done(certificate, before.as_deref()))
+        .until(CRASH.0, name, |certificate| is_done(certificate, before.as_deref()))
         .await
         .map_err(|error| format!("{}: {}", failed(error), second.process.log()))?;
     let status = certificate.status.unwrap_or_default();
@@ -122,7 +129,7 @@ async fn start(
     let mut variables = vec![(gatecert_fault::LOG, log.display().to_string())];
     variables.extend(end_at.map(|point| (gatecert_fault::END_AT, point.to_string())));
     // The same identity is given its own Lease again at once.
-    world.replica(&ReplicaOptions { variables: &variables, ..ReplicaOptions::new("crash", RESPONDER) }).await
+    world.replica(&ReplicaOptions { variables: &variables, ..CRASH.replica(RESPONDER, ONLY) }).await
 }
 
 /// Whether it was killed; if not, it has done everything.
@@ -133,7 +140,7 @@ async fn until_killed(
     point: usize,
 ) -> Result<bool, Box<dyn Error + Send + Sync>> {
     let mut replica = start(world, log, Some(point)).await?;
-    let certificates = world.certificates("istio-system");
+    let certificates = world.certificates(CRASH.0);
     let waited = tokio::time::timeout(Duration::from_secs(60), async {
         loop {
             if fs::read_to_string(log)?.lines().count() >= point {
@@ -157,7 +164,7 @@ async fn until_killed(
 
 /// The serial of what is published, as a status has it.
 async fn published(world: &World, name: &str) -> Result<Option<String>, Box<dyn Error + Send + Sync>> {
-    let secrets: Api<Secret> = Api::namespaced(world.cluster.client.clone(), "istio-system");
+    let secrets: Api<Secret> = Api::namespaced(world.cluster.client.clone(), CRASH.0);
     let chain = secrets.get_opt(name).await?.and_then(|secret| secret.data?.remove("tls.crt"));
     let Some(chain) = chain else { return Ok(None) };
     let first = x509_parser::pem::Pem::iter_from_buffer(&chain.0).next().ok_or("no certificate")??;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test with a harness of its own")]
 
+mod alone;
 mod change;
 mod cost;
 mod crash;

@@ -1,14 +1,14 @@
 //! Several replicas, of which one leads.
 
 use crate::Outcome;
+use crate::alone::Alone;
 use crate::harness::{Load, RESPONDER, World};
-use crate::manifest::{certificate, certificate_with, gateway, http, route};
+use crate::manifest::{certificate, gateway, http, route};
 use crate::relay::Relay;
 use crate::replica::{Replica, ReplicaOptions};
 use gatecert_api::{Challenge, Issuance};
-use gatecert_render::InstallOptions;
 use gatecert_render::istio::VirtualService;
-use gatecert_testkit::cluster::{ApiRequest, apply_one, delete};
+use gatecert_testkit::cluster::{ApiRequest, delete};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -274,44 +274,17 @@ async fn challenge_hosts(world: &World, uid: &str) -> Result<Vec<String>, Box<dy
 
 /// With the rights for one namespace and no more: nothing is refused to it, and nothing done elsewhere.
 pub(crate) async fn one_namespace_alone(world: &World) -> Outcome {
-    world.namespaces(&["shop", "elsewhere"]).await?;
-    let options = InstallOptions {
-        namespace: "shop".to_owned(),
-        only_namespace: Some("shop".to_owned()),
-        ..InstallOptions::default()
-    };
-    for object in gatecert_render::install(&options) {
-        apply_one(&world.cluster.client, &serde_json::from_value(object)?).await?;
-    }
-    let replica = world
-        .replica(&ReplicaOptions {
-            namespace: "shop",
-            arguments: &["--only-namespace", "shop"],
-            ..ReplicaOptions::new("shop", SECOND)
-        })
-        .await?;
-    // The gateway's Pods are out of its sight.
-    let addresses = format!(
-        "solvers: [{{http01: {{istio: {{addresses: [{}], exportTo: [istio-system]}}}}}}], email:",
-        world.cluster.gateway_address()
-    );
-    let issuer = world
-        .issuer("local")
-        .replace("ClusterIssuer", "Issuer")
-        .replace("name: local", "name: local, namespace: shop")
-        .replace("email:", &addresses);
-    let of_shop = |namespace: &str, host: &str| {
-        certificate_with(namespace, "shop", &[host], "")
-            .replace("name: pebble, kind: ClusterIssuer", "name: local, kind: Issuer")
-    };
+    let shop = Alone("shop");
+    shop.install(world).await?;
+    world.namespaces(&["elsewhere"]).await?;
+    let replica = world.replica(&shop.replica(SECOND, &["--only-namespace", "shop"])).await?;
     world
         .apply(
             &[
-                issuer,
                 gateway("shop", "shop", &[http("shop", &["www.shop.test"], "")]),
                 route("shop", "web", "shop/shop", &["www.shop.test"]),
-                of_shop("shop", "www.shop.test"),
-                of_shop("elsewhere", "www.elsewhere.test"),
+                Alone::certificate("shop", "shop", "www.shop.test"),
+                Alone::certificate("elsewhere", "shop", "www.elsewhere.test"),
             ]
             .concat(),
         )

@@ -288,12 +288,13 @@ fn is_end_of_order(error: &OrderError) -> bool {
     }
 }
 
-/// Whether the CA has refused for good: repeating the same request gives the same answer.
+/// Whether the CA has refused for good: repeating the same request gives the same answer. A problem document that was
+/// cut short on its way may say something else.
 fn is_refusal(error: &RequestError) -> bool {
     let passes = [ProblemKind::RateLimited, ProblemKind::BadNonce, ProblemKind::OrderNotReady];
     let is_client_error =
         error.status().is_some_and(|status| status.is_client_error() && status.as_u16() != 429);
-    is_client_error && !passes.iter().any(|kind| error.is(kind))
+    is_client_error && !error.is_unreadable() && !passes.iter().any(|kind| error.is(kind))
 }
 
 /// Whether a refused order may be taken without the certificate that it said it replaces: CAs answer with many kinds

@@ -3,7 +3,7 @@
 use crate::cut::Cut;
 use crate::environment::{Environment, names};
 use crate::seams::CutJournal;
-use crate::wire::{change, count};
+use crate::wire::{change, count, refuse};
 use gatecert_issue::{Entry, Event, Journal as _, KeySource, KeyType, ObtainError, Request, obtain};
 use gatecert_testkit::Pebble;
 use std::sync::Arc;
@@ -201,11 +201,43 @@ async fn an_answer_that_is_no_order_is_not_in_the_way() {
     let request = Request::new(names(&["a.test"]));
     begun(&environment, &request).await;
     environment.tamper(Box::new(|kind, n, response| {
-        if kind == "my-order" && n == 0 {
+        if kind == "my-order" && n < 3 {
             *response.body_mut() = "<html>".into();
         }
         Ok(())
     }));
     environment.obtain(&request).await.unwrap();
     assert_eq!(count(&environment.wire.take(), "order-plz"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_short_costs_no_order() {
+    let environment = Environment::start().await;
+    let request = Request::new(names(&["a.test"]));
+    begun(&environment, &request).await;
+    environment.tamper(Box::new(|kind, n, response| {
+        if kind == "my-order" && n < 2 {
+            response.body_mut().truncate(40);
+        }
+        Ok(())
+    }));
+    environment.obtain(&request).await.unwrap();
+    assert_eq!(count(&environment.wire.take(), "order-plz"), 0);
+}
+
+/// What it said may have been that the order is not ready, for one: it was finalized a moment ago.
+#[tokio::test]
+async fn a_refusal_that_was_cut_short_costs_no_order() {
+    let environment = Environment::start().await;
+    let request = Request::new(names(&["a.test"]));
+    environment.tamper(Box::new(|kind, n, response| {
+        if kind == "finalize-order" && n == 0 {
+            refuse(response, 403, "orderNotReady");
+            response.body_mut().truncate(20);
+        }
+        Ok(())
+    }));
+    environment.obtain(&request).await.unwrap_err();
+    environment.obtain(&request).await.unwrap();
+    assert_eq!(count(&environment.wire.take(), "order-plz"), 0);
 }
