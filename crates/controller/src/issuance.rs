@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use url::Url;
@@ -44,7 +45,8 @@ pub(crate) async fn run(
     let first_placement = placement(wish, controller).map_err(Interrupted::Obstacle)?;
     let find = || placement(wish, controller).ok();
     let request = request(wish, controller, present.map(Arc::as_ref)).await.map_err(Interrupted::Obstacle)?;
-    let view = View { controller, certificate, wish, order: Mutex::default() };
+    let view =
+        View { controller, certificate, wish, order: Mutex::default(), is_resumed: AtomicBool::default() };
     let solver = RouteSolver::new(controller, &wish.owner, first_placement, &find, &view);
     let journal = controller.journal(&wish.owner);
     let Ok(_permit) = controller.permits.acquire().await else {
@@ -71,6 +73,10 @@ pub(crate) async fn run(
         "published in Secret {}",
         wish.secret
     );
+    if view.is_resumed.load(Ordering::Relaxed) {
+        // Names that were proved before have routes that this issuance has not put there.
+        crate::sweep::sweep_one(controller, &wish.owner.uid).await;
+    }
     // As long as the journal is there the same certificate is published again, and no other is ordered: a request that
     // outlived it would be obeyed twice.
     controller.take_renewal_request(certificate).await;
@@ -250,6 +256,8 @@ struct View<'a> {
     certificate: &'a Certificate,
     wish: &'a Wish,
     order: Mutex<Option<Url>>,
+    /// Whether it goes on with an order that was begun before.
+    is_resumed: AtomicBool,
 }
 
 #[async_trait]
@@ -279,6 +287,7 @@ impl Progress for View<'_> {
         let name = &self.wish.owner;
         match &event {
             Event::OrderCreated { url } | Event::OrderResumed { url } => {
+                self.is_resumed.store(matches!(event, Event::OrderResumed { .. }), Ordering::Relaxed);
                 *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(url.clone());
                 tracing::debug!(namespace = name.namespace, name = name.name, %url, "order");
             }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 mod routes;
 
-pub(crate) use routes::delete;
+pub(crate) use routes::{delete, delete_as_seen};
 
 /// Istio's root namespace, unless a mesh has another.
 const ROOT_NAMESPACE: &str = "istio-system";

@@ -1,7 +1,7 @@
 //! Takes away what an issuance has left: one that was cut off by a crash, or whose Certificate went meanwhile.
 
 use crate::controller::Controller;
-use crate::solver::delete;
+use crate::solver::{delete, delete_as_seen};
 use gatecert_api::annotation;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
@@ -45,14 +45,29 @@ where
             continue;
         }
         let Some(uid) = object.labels().get(annotation::CERTIFICATE_UID) else { continue };
-        let is_swept = match only {
-            Some(only) => uid == only,
-            None => !controller.certificates.is_known_and_running(uid).1,
+        let is_left = || match controller.certificates.is_known_and_running(uid) {
+            (_, true) => false,
+            (is_known, false) => !(is_known && is_pending(controller, uid)),
         };
-        if is_swept && let Err(error) = delete(controller, &**object).await {
+        let deleted = match only {
+            Some(only) if uid == only => delete(controller, &**object).await,
+            // One that is begun in this moment writes its routes anew.
+            None if is_left() => delete_as_seen(controller, &**object).await,
+            _ => continue,
+        };
+        if let Err(error) = deleted {
             tracing::warn!(name = %object.name_any(), %error, "a challenge route stays behind for now");
         }
     }
+}
+
+/// Whether an order of this Certificate is in its journal. Whoever goes on with it needs the routes that are there: the
+/// CA may be asking already.
+fn is_pending(controller: &Controller, uid: &str) -> bool {
+    controller.secrets.all().into_iter().any(|(_, secret)| {
+        secret.part.as_deref() == Some(annotation::PART_PENDING_KEY)
+            && secret.certificate_uid.as_deref() == Some(uid)
+    })
 }
 
 /// Takes away the pending keys and placeholders of Certificates that are gone.

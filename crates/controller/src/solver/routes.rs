@@ -10,7 +10,7 @@ use gatecert_render::{
 };
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -191,8 +191,32 @@ pub(crate) async fn delete<K>(controller: &Controller, object: &K) -> Result<(),
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
+    delete_with(controller, object, &DeleteParams::default()).await
+}
+
+/// The same, but not where somebody has written it since it was seen.
+pub(crate) async fn delete_as_seen<K>(controller: &Controller, object: &K) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let seen = Preconditions { resource_version: object.resource_version(), uid: object.uid() };
+    let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+    match delete_with(controller, object, &parameters).await {
+        Err(kube::Error::Api(status)) if status.is_conflict() => Ok(()),
+        deleted => deleted,
+    }
+}
+
+async fn delete_with<K>(
+    controller: &Controller,
+    object: &K,
+    parameters: &DeleteParams,
+) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
     let api: Api<K> = Api::namespaced(controller.client.clone(), &object.namespace().unwrap_or_default());
-    match api.delete(&object.name_any(), &DeleteParams::default()).await {
+    match api.delete(&object.name_any(), parameters).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(error),
