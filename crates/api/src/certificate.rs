@@ -242,10 +242,10 @@ pub struct CertificateStatus {
     /// How many certificates were issued for this object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
-    /// When the last certificates for exactly these names were issued, at most five of a week: a Secret that is deleted
-    /// again and again must not run into the CA's limit.
+    /// What was ordered for this object within a week, at most ten, the oldest first. By these the limits of the CA are
+    /// kept when another replica leads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recent_issuances: Vec<Time>,
+    pub recent_orders: Vec<RecentOrder>,
     /// The serial number of the published certificate, in lower-case hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<String>,
@@ -267,6 +267,36 @@ pub struct CertificateStatus {
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+}
+
+/// An order, as the limits of the CA see it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentOrder {
+    /// The URL of the order.
+    #[serde(rename = "url")]
+    pub order_url: String,
+    /// When it was made.
+    pub time: Time,
+    /// What it is to the limits.
+    #[serde(rename = "type")]
+    pub order_type: OrderType,
+    /// The names whose validation failed. Where there are any, no certificate was issued.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_names: Vec<String>,
+}
+
+/// What an order is to the limits of the CA.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderType {
+    /// The first one for these names.
+    New,
+    /// Another one for exactly these names.
+    Renewal,
+    /// A renewal that was due, which no limit holds back.
+    Due,
+    /// One for other names than are wanted now.
+    OtherNames,
 }
 
 /// What the next attempt waits for.

@@ -111,6 +111,12 @@ pub struct AcmeIssuer {
     #[schemars(length(min = 1, max = 64))]
     pub profile: Option<String>,
 
+    /// The limits that the CA sets to this account: what it would refuse waits its turn instead. Absent: those of Let's
+    /// Encrypt for its directories; for any other CA only that of certificates for the same names, so that a Secret which
+    /// is deleted again and again is no storm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<RateLimits>,
+
     /// How names are proved: the most specific that fits a name, by its selector. Absent: by whatever gateway serves
     /// the name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,6 +127,35 @@ pub struct AcmeIssuer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub allow: Option<Vec<Allowed>>,
+}
+
+/// Limits of a CA, for those that differ from the ones that it is known to have.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimits {
+    /// New orders of the account. Renewals are exempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_orders: Option<RateLimit>,
+    /// Certificates for the names of one registered domain. Renewals are exempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificates_per_domain: Option<RateLimit>,
+    /// Certificates for exactly the same names. Renewals that are due are exempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_certificates: Option<RateLimit>,
+    /// Failed validations of one name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_validations: Option<RateLimit>,
+}
+
+/// A number within a time. It is refilled evenly: of 300 within 3h there is one more every 36 seconds.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// How many; 0 for no limit.
+    pub count: u32,
+    /// The time, such as `3h`; `168h` is a week.
+    #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(h|m|s))+$"))]
+    pub period: String,
 }
 
 /// Lets namespaces ask for names.

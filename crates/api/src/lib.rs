@@ -34,13 +34,14 @@ mod solver;
 
 pub use certificate::{
     Algorithm, Certificate, CertificateSpec, CertificateStatus, Challenge, FailedAttempts, Issuance,
-    IssuerKind, IssuerReference, LastError, PrivateKey, RenewalInformation, RotationPolicy, SecretTemplate,
-    Step,
+    IssuerKind, IssuerReference, LastError, OrderType, PrivateKey, RecentOrder, RenewalInformation,
+    RotationPolicy, SecretTemplate, Step,
 };
 pub use condition::{ConditionType, conditions_with};
 pub use issuer::{
     AcmeIssuer, AcmeStatus, Allowed, CaServer, ClusterIssuer, ClusterIssuerSpec, ExternalAccountBinding,
-    Issuer, IssuerSpec, IssuerStatus, NamespaceSelector, SecretKeyReference, SecretReference,
+    Issuer, IssuerSpec, IssuerStatus, NamespaceSelector, RateLimit, RateLimits, SecretKeyReference,
+    SecretReference,
 };
 pub use solver::{
     Answer, AutoSolver, GatewayApiSolver, GatewayReference, Http01Solver, IngressSolver, IstioSolver,

@@ -1,5 +1,6 @@
 //! One Certificate, from plan to report.
 
+use crate::budget::{self, Tally};
 use crate::certificates::Interruption;
 use crate::controller::Controller;
 use crate::issuance::{self, Interrupted};
@@ -9,7 +10,8 @@ use crate::report::{
 };
 use crate::secrets::{Content, KnownSecret};
 use crate::wish::{Wish, wish};
-use gatecert_api::{Certificate, CertificateStatus, annotation};
+use gatecert_api::{Certificate, CertificateStatus, OrderType, RecentOrder, annotation};
+use gatecert_issue::budget::OrderKind;
 use gatecert_issue::{
     CertificateFacts, Failures, Observed, Origin, Plan, Reason, Stored, StoredWindow, plan, renewal,
     renews_at,
@@ -26,12 +28,6 @@ use std::time::Duration;
 
 /// When something that only a person can change is looked at again, if nothing is heard of it.
 const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
-
-/// How many certificates for exactly the same names Let's Encrypt issues in a week.
-const DUPLICATES: usize = 5;
-
-/// A week.
-const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +112,9 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
     set_conditions(&mut status, &certificate, &situation, now);
     controller.report(&certificate, status, &situation).await;
     controller.metrics.note(&certificate.uid().unwrap_or_default(), facts.map(|facts| facts.not_after));
+    if !matches!(outcome, Outcome::Waiting { .. }) {
+        controller.budgets.withdraw(&certificate.uid().unwrap_or_default());
+    }
     match outcome {
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
         Outcome::Blocked(_) => {
@@ -179,36 +178,39 @@ async fn look(
                 message: format!("{reason}; {message}; next attempt at {until}"),
             }
         }
-        Plan::Issue { reason, resume: None }
-            if let Some(until) = duplicate_limit(&reason, status, controller.now()) =>
-        {
-            let message = format!(
-                "{reason}, but {DUPLICATES} certificates for these names were issued within a week, which is the CA's \
-                 limit; next attempt at {until}"
-            );
-            Outcome::Waiting { until, reason: "DuplicateLimit".to_owned(), message }
-        }
-        Plan::Issue { reason, .. } => {
-            issue(certificate, wish, controller, present.as_ref(), status, &reason).await
+        Plan::Issue { reason, resume } => {
+            let kind = order_kind(&reason, resume.is_some(), wish, present.as_deref(), status);
+            let tally = Tally::new(kind);
+            issue(certificate, wish, controller, present.as_ref(), status, &reason, &tally).await
         }
     };
     let published = controller.secrets.get(&wish.secret).or(present);
     (published, outcome)
 }
 
-/// Until when a certificate for the same names has to wait, where as many were issued as the CA allows.
-fn duplicate_limit(reason: &Reason, status: &CertificateStatus, now: Timestamp) -> Option<Timestamp> {
-    let is_duplicate = matches!(reason, Reason::Missing | Reason::Unreadable { .. } | Reason::Forced);
-    let recent = recent(status, now);
-    let first = recent.first().filter(|_| is_duplicate && recent.len() >= DUPLICATES)?;
-    Some(first.0 + WEEK)
-}
-
-/// The last issuances for the same names within a week, the oldest first.
-fn recent(status: &CertificateStatus, now: Timestamp) -> Vec<Time> {
-    let within = |time: &&Time| now.duration_since(time.0) < WEEK;
-    let recent: Vec<_> = status.recent_issuances.iter().filter(within).cloned().collect();
-    recent[recent.len().saturating_sub(DUPLICATES)..].to_vec()
+/// What an order is to the limits of the CA.
+fn order_kind(
+    reason: &Reason,
+    is_resumed: bool,
+    wish: &Wish,
+    present: Option<&KnownSecret>,
+    status: &CertificateStatus,
+) -> OrderKind {
+    let is_published = match present.map(|present| &present.content) {
+        Some(Content::Certificate(facts, Some(origin))) => {
+            facts.identifiers == wish.wanted.identifiers && origin.directory == wish.wanted.directory
+        }
+        _ => false,
+    };
+    let is_of_these_names =
+        |order: &RecentOrder| order.order_type != OrderType::OtherNames && order.failed_names.is_empty();
+    match reason {
+        _ if is_resumed => OrderKind::Resumed,
+        Reason::AriWindow | Reason::Lifetime | Reason::Expired if is_published => OrderKind::Due,
+        Reason::NamesChanged { .. } | Reason::IssuerChanged { .. } => OrderKind::New,
+        _ if is_published || status.recent_orders.iter().any(is_of_these_names) => OrderKind::Renewal,
+        _ => OrderKind::New,
+    }
 }
 
 /// What is in the Secret now. One that is not gatecert's, or is not known yet, is read.
@@ -318,23 +320,22 @@ async fn issue(
     present: Option<&Arc<KnownSecret>>,
     status: &mut CertificateStatus,
     reason: &Reason,
+    tally: &Tally,
 ) -> Outcome {
     tracing::info!(certificate = %ObjectRef::from_obj(certificate), reason = reason.kind(), "issuing: {reason}");
     let mut running = controller.certificates.begin(certificate);
-    let result = issuance::run(certificate, wish, controller, present, &mut running.interruption).await;
+    let result =
+        issuance::run(certificate, wish, controller, present, tally, &mut running.interruption).await;
     drop(running);
     let now = controller.now();
+    let is_of_other_names = matches!(reason, Reason::NamesChanged { .. });
+    status.recent_orders = tally.added_to(&status.recent_orders, is_of_other_names, now);
     match result {
         Ok(known) => {
             controller.metrics.issued("issued");
             set_failures(status, None, now);
             status.last_error = None;
             status.revision = Some(status.revision.unwrap_or_default() + 1);
-            status.recent_issuances = match reason {
-                Reason::NamesChanged { .. } => Vec::new(),
-                _ => recent(status, now),
-            };
-            status.recent_issuances.push(Time(now));
             status.ari = None;
             ask_for_window(wish, controller, &known, status).await;
             match observed(wish, controller, Some(&known), status, false, plan) {
@@ -344,6 +345,11 @@ async fn issue(
         }
         Err(Interrupted::By(Interruption::Changed | Interruption::Deleted)) => Outcome::Interrupted,
         Err(Interrupted::Obstacle(obstacle)) => Outcome::Blocked(obstacle),
+        Err(Interrupted::Held(held)) => {
+            let until = held.until;
+            let message = format!("{reason}, but {held}; next attempt at {until}");
+            Outcome::Waiting { until, reason: budget::reason(&held).to_owned(), message }
+        }
         Err(Interrupted::Failed(error)) => {
             controller.metrics.issued("failed");
             let before = failures_of(status, &wish.wanted);

@@ -1,5 +1,6 @@
 //! The controller while it leads.
 
+use crate::budget::Budgets;
 use crate::caches::Caches;
 use crate::certificate;
 use crate::certificates::Certificates;
@@ -56,6 +57,7 @@ pub(crate) struct Controller {
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) issuers: Issuers,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) caches: Caches,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) prober: Prober,
@@ -90,8 +92,15 @@ pub(crate) async fn lead(
     let caches = Caches::fill(&client, &scope, &mut tasks).await;
     let (queue, requests) = unbounded();
     let account_keys = broadcast::Sender::new(ACCOUNT_KEYS);
-    let heard = Heard { queue: queue.clone(), account_keys: account_keys.clone() };
-    let (certificates, secrets) = watch_own(&client, &scope, heard, &metrics, &mut tasks).await;
+    let budgets = Arc::new(Budgets::new(Arc::clone(&clock)));
+    metrics.show_budgets(&budgets);
+    let heard = Heard {
+        queue: queue.clone(),
+        account_keys: account_keys.clone(),
+        budgets: Arc::clone(&budgets),
+        metrics: Arc::clone(&metrics),
+    };
+    let (certificates, secrets) = watch_own(&client, &scope, heard, &mut tasks).await;
     let reporter =
         Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
     let controller = Arc::new(Controller {
@@ -104,6 +113,7 @@ pub(crate) async fn lead(
         },
         permits: Semaphore::new(options.max_issuances.max(1)),
         issuers: Issuers::default(),
+        budgets,
         blocked: Mutex::default(),
         client,
         fence,
@@ -138,6 +148,8 @@ pub(crate) async fn lead(
 struct Heard {
     queue: UnboundedSender<ReconcileRequest<Certificate>>,
     account_keys: broadcast::Sender<ObjectName>,
+    budgets: Arc<Budgets>,
+    metrics: Arc<Metrics>,
 }
 
 /// Follows the Certificates and gatecert's own Secrets, until both are known once.
@@ -145,7 +157,6 @@ async fn watch_own(
     client: &Client,
     scope: &Scope,
     heard: Heard,
-    metrics: &Arc<Metrics>,
     tasks: &mut JoinSet<()>,
 ) -> (Arc<Certificates>, Arc<Secrets>) {
     let (store, writer) = reflector::store();
@@ -153,7 +164,7 @@ async fn watch_own(
     let (secrets_synced, mut secrets_known) = watch::channel(false);
     let (certificates_synced, mut certificates_known) = watch::channel(false);
 
-    let Heard { queue, account_keys } = heard;
+    let Heard { queue, account_keys, budgets, metrics } = heard;
     let (known, of, to) = (Arc::clone(&secrets), Arc::clone(&certificates), queue.clone());
     let see_secret = move |event: &watcher::Event<Secret>| {
         let changed = known.observe(event);
@@ -171,12 +182,14 @@ async fn watch_own(
     tasks.spawn(follow(api, ours, None, |_| (), see_secret, secrets_synced));
     let _ = secrets_known.wait_for(|known| *known).await;
 
-    let (known, to, metrics) = (Arc::clone(&certificates), queue, Arc::clone(metrics));
+    let (known, to) = (Arc::clone(&certificates), queue);
     let mut seen = crate::certificates::Seen::default();
     let see_certificate = move |event: &watcher::Event<Certificate>| {
         let changed = known.observe(event);
         if let watcher::Event::Delete(certificate) = event {
-            metrics.forget(&certificate.uid().unwrap_or_default());
+            let uid = certificate.uid().unwrap_or_default();
+            metrics.forget(&uid);
+            budgets.withdraw(&uid);
         }
         for reference in changed {
             if seen.is_news(event) {

@@ -1,5 +1,6 @@
 //! One issuance: routes are found, the CA issues, the Secret is published.
 
+use crate::budget::Tally;
 use crate::certificate::Obstacle;
 use crate::certificates::Interruption;
 use crate::controller::Controller;
@@ -10,6 +11,7 @@ use crate::wish::Wish;
 use async_trait::async_trait;
 use gatecert_acme::{CertificateId, Identifier};
 use gatecert_api::{Certificate, Challenge, Issuance, Step};
+use gatecert_issue::budget::Held;
 use gatecert_issue::{
     Bundle, CertificateKey, Event, Journal as _, KeySource, ObtainError, Origin, Progress, Request, obtain,
 };
@@ -30,6 +32,8 @@ pub(crate) enum Interrupted {
     By(Interruption),
     /// Something is in the way; nothing was ordered, or what was issued waits in the journal.
     Obstacle(Obstacle),
+    /// A limit of the CA's is used up; nothing was ordered.
+    Held(Held),
     /// The CA or a gateway said no.
     Failed(ObtainError),
 }
@@ -40,18 +44,26 @@ pub(crate) async fn run(
     wish: &Wish,
     controller: &Controller,
     present: Option<&Arc<KnownSecret>>,
+    tally: &Tally,
     interruption: &mut watch::Receiver<Option<Interruption>>,
 ) -> Result<Arc<KnownSecret>, Interrupted> {
     let first_placement = placement(wish, controller).map_err(Interrupted::Obstacle)?;
     let find = || placement(wish, controller).ok();
     let request = request(wish, controller, present.map(Arc::as_ref)).await.map_err(Interrupted::Obstacle)?;
-    let view =
-        View { controller, certificate, wish, order: Mutex::default(), is_resumed: AtomicBool::default() };
+    let view = View {
+        controller,
+        certificate,
+        wish,
+        tally,
+        order: Mutex::default(),
+        is_resumed: AtomicBool::default(),
+    };
     let solver = RouteSolver::new(controller, &wish.owner, first_placement, &find, &view);
     let journal = controller.journal(&wish.owner);
     let Ok(_permit) = controller.permits.acquire().await else {
         return Err(Interrupted::By(Interruption::Changed));
     };
+    let leave = controller.leave_to_order(wish, tally).map_err(Interrupted::Held)?;
     let obtained = tokio::select! {
         obtained = obtain(&wish.authority.account, &request, &solver, &journal, &view) => obtained,
         interruption = interrupted(interruption) => {
@@ -63,6 +75,7 @@ pub(crate) async fn run(
             return Err(Interrupted::By(interruption));
         }
     };
+    leave.end(&obtained);
     let bundle = obtained.map_err(Interrupted::Failed)?;
     let known = publish_bundle(certificate, wish, controller, present, &bundle)
         .await
@@ -255,6 +268,7 @@ struct View<'a> {
     controller: &'a Controller,
     certificate: &'a Certificate,
     wish: &'a Wish,
+    tally: &'a Tally,
     order: Mutex<Option<Url>>,
     /// Whether it goes on with an order that was begun before.
     is_resumed: AtomicBool,
@@ -285,6 +299,7 @@ impl Shows for View<'_> {
 impl Progress for View<'_> {
     fn event(&self, event: Event) {
         let name = &self.wish.owner;
+        self.tally.observe(&event, self.controller.now());
         match &event {
             Event::OrderCreated { url } | Event::OrderResumed { url } => {
                 self.is_resumed.store(matches!(event, Event::OrderResumed { .. }), Ordering::Relaxed);

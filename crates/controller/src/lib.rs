@@ -12,6 +12,7 @@
 //! report         status, events, metrics                                                              report, metrics
 //! ```
 
+mod budget;
 mod caches;
 mod certificate;
 mod certificates;

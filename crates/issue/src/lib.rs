@@ -49,6 +49,7 @@
 //! # }
 //! ```
 
+pub mod budget;
 pub mod bundle;
 pub mod facts;
 mod hint;
@@ -65,6 +66,7 @@ pub mod verify;
 
 #[doc(no_inline)]
 pub use {
+    budget::{Budget, Limits},
     bundle::Bundle,
     facts::{CertificateFacts, facts},
     journal::{Entry, Journal, JournalError, MemoryJournal},
