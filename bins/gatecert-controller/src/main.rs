@@ -9,6 +9,6 @@ async fn main() -> anyhow::Result<()> {
     options.start_log();
     // kube and the prober take the process's provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = kube::Client::try_default().await?;
-    Ok(run(options, client, std::sync::Arc::new(gatecert_acme::SystemClock), signals()).await?)
+    let config = kube::Config::infer().await?;
+    Ok(run(options, config, std::sync::Arc::new(gatecert_acme::SystemClock), signals()).await?)
 }

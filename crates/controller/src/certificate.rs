@@ -29,6 +29,9 @@ use std::time::Duration;
 /// When something that only a person can change is looked at again, if nothing is heard of it.
 const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
 
+/// When a status is written again that could not be.
+const SHOW_AGAIN: Duration = Duration::from_secs(10);
+
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
@@ -110,10 +113,13 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
     }
     let situation = situation(&outcome, facts, is_as_wanted);
     set_conditions(&mut status, &certificate, &situation, now);
-    controller.report(&certificate, status, &situation).await;
+    let is_shown = controller.report(&certificate, status, &situation).await;
     controller.metrics.note(&certificate.uid().unwrap_or_default(), facts.map(|facts| facts.not_after));
     if !matches!(outcome, Outcome::Waiting { .. }) {
         controller.budgets.withdraw(&certificate.uid().unwrap_or_default());
+    }
+    if !is_shown {
+        return Action::requeue(SHOW_AGAIN);
     }
     match outcome {
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
@@ -155,7 +161,8 @@ async fn look(
     if let Some(known) = &present {
         ask_for_window(wish, controller, known, status).await;
     }
-    let plan = observed(wish, controller, present.as_deref(), status, is_forced(certificate), plan);
+    let is_forced = controller.certificates.asks_for_renewal(certificate);
+    let plan = observed(wish, controller, present.as_deref(), status, is_forced, plan);
     tracing::debug!(certificate = %ObjectRef::from_obj(certificate), ?plan, "planned");
     let outcome = match plan {
         Plan::UpToDate { look_again_at } => {
@@ -282,10 +289,6 @@ fn stored(present: Option<&KnownSecret>) -> (Stored<'_>, Option<&Origin>) {
     }
 }
 
-fn is_forced(certificate: &Certificate) -> bool {
-    certificate.annotations().get(annotation::RENEW).is_some_and(|renew| renew == "now")
-}
-
 /// Asks the CA when the published certificate should be renewed, if that is due.
 async fn ask_for_window(
     wish: &Wish,
@@ -332,10 +335,13 @@ async fn issue(
     status.recent_orders = tally.added_to(&status.recent_orders, is_of_other_names, now);
     match result {
         Ok(known) => {
-            controller.metrics.issued("issued");
             set_failures(status, None, now);
             status.last_error = None;
-            status.revision = Some(status.revision.unwrap_or_default() + 1);
+            // One that was published before, by a process that came no further, counts once.
+            if status.serial_number.as_ref() != facts_of(&known).map(|facts| &facts.serial) {
+                status.revision = Some(status.revision.unwrap_or_default() + 1);
+                controller.metrics.issued("issued");
+            }
             status.ari = None;
             ask_for_window(wish, controller, &known, status).await;
             match observed(wish, controller, Some(&known), status, false, plan) {

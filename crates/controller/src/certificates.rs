@@ -1,6 +1,6 @@
 //! The Certificates: what is wanted, which of them share a Secret, and what is known ahead of the watch.
 
-use gatecert_api::{Certificate, CertificateStatus, IssuerKind};
+use gatecert_api::{Certificate, CertificateStatus, IssuerKind, annotation};
 use gatecert_render::{ObjectName, Owner};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
@@ -27,6 +27,10 @@ struct Index {
     wants: HashMap<String, (ObjectName, (String, String))>,
     /// Statuses that were written and may not have come back by the watch.
     written: HashMap<String, (String, CertificateStatus)>,
+    /// Statuses that could not be written. They hold what else is lost: failures, what was ordered.
+    unwritten: HashMap<String, CertificateStatus>,
+    /// Up to which version a request for a renewal has been obeyed.
+    obeyed: HashMap<String, u64>,
     /// Issuances under way, and the generation that each is for.
     running: HashMap<String, (i64, watch::Sender<Option<Interruption>>)>,
 }
@@ -135,10 +139,16 @@ impl Certificates {
         of_it.iter().map(|certificate| ObjectRef::from_obj(&**certificate)).collect()
     }
 
-    /// The latest status that is known: the one that was written last, until the watch has brought it back. The store is
-    /// asked second, since it knows of a version before the written one is forgotten; `certificate` may be older than
-    /// both.
+    /// How a Certificate stands, as far as is known: the status that was to be written last, whether or not it was.
     pub(crate) fn status(&self, certificate: &Certificate) -> CertificateStatus {
+        let unwritten = self.index().unwritten.get(&certificate.uid().unwrap_or_default()).cloned();
+        unwritten.unwrap_or_else(|| self.written_status(certificate))
+    }
+
+    /// The latest status that is in the cluster: the one that was written last, until the watch has brought it back. The
+    /// store is asked second, since it knows of a version before the written one is forgotten; `certificate` may be older than
+    /// both.
+    pub(crate) fn written_status(&self, certificate: &Certificate) -> CertificateStatus {
         let uid = certificate.uid().unwrap_or_default();
         if let Some((_, status)) = self.index().written.get(&uid) {
             return status.clone();
@@ -153,7 +163,33 @@ impl Certificates {
     /// Remembers a status that was written, until the watch brings that version.
     pub(crate) fn wrote(&self, written: &Certificate, status: CertificateStatus) {
         let version = written.resource_version().unwrap_or_default();
-        self.index().written.insert(written.uid().unwrap_or_default(), (version, status));
+        let (mut index, uid) = (self.index(), written.uid().unwrap_or_default());
+        index.unwritten.remove(&uid);
+        index.written.insert(uid, (version, status));
+    }
+
+    /// Remembers a status that could not be written.
+    pub(crate) fn did_not_write(&self, certificate: &Certificate, status: CertificateStatus) {
+        let (mut index, uid) = (self.index(), certificate.uid().unwrap_or_default());
+        if index.wants.contains_key(&uid) {
+            index.unwritten.insert(uid, status);
+        }
+    }
+
+    /// Whether somebody asks for a new certificate, and has not got it yet: a watch that is late still shows what was
+    /// obeyed.
+    pub(crate) fn asks_for_renewal(&self, certificate: &Certificate) -> bool {
+        let asks = certificate.annotations().get(annotation::RENEW).is_some_and(|renew| renew == "now");
+        let obeyed = self.index().obeyed.get(&certificate.uid().unwrap_or_default()).copied();
+        asks && obeyed.is_none_or(|obeyed| version(certificate).is_none_or(|version| version > obeyed))
+    }
+
+    /// Notes that a request was obeyed. `after` is the Certificate without it.
+    pub(crate) fn obeyed(&self, after: &Certificate) {
+        let (mut index, uid) = (self.index(), after.uid().unwrap_or_default());
+        if let Some(version) = version(after).filter(|_| index.wants.contains_key(&uid)) {
+            index.obeyed.insert(uid, version);
+        }
     }
 
     /// Whether a Certificate is there, and whether an issuance of it is under way.
@@ -197,6 +233,11 @@ impl Seen {
     }
 }
 
+/// Versions of one object grow, as numbers (Kubernetes KEP-5504).
+fn version(certificate: &Certificate) -> Option<u64> {
+    certificate.resource_version()?.parse().ok()
+}
+
 fn reference(name: &ObjectName) -> ObjectRef<Certificate> {
     ObjectRef::new(&name.name).within(&name.namespace)
 }
@@ -229,6 +270,8 @@ impl Index {
 
     fn forget(&mut self, uid: &str) -> Vec<ObjectRef<Certificate>> {
         self.written.remove(uid);
+        self.unwritten.remove(uid);
+        self.obeyed.remove(uid);
         if let Some((_, running)) = self.running.get(uid) {
             running.send_replace(Some(Interruption::Deleted));
         }

@@ -32,7 +32,7 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -63,6 +63,8 @@ pub(crate) struct Controller {
     pub(crate) prober: Prober,
     /// The responder's Service.
     pub(crate) responder: ServiceName,
+    /// Told when something could not be taken away.
+    pub(crate) left_behind: Notify,
     /// Bounds how many issuances are under way at once.
     pub(crate) permits: Semaphore,
     /// The Secrets with account keys that changed.
@@ -111,6 +113,7 @@ pub(crate) async fn lead(
             name: options.responder_service.clone(),
             port: options.responder_port,
         },
+        left_behind: Notify::new(),
         permits: Semaphore::new(options.max_issuances.max(1)),
         issuers: Issuers::default(),
         budgets,
@@ -396,17 +399,23 @@ impl Controller {
         }
     }
 
-    /// Takes away the annotation that asked for a renewal, once it was done.
-    pub(crate) async fn take_renewal_request(&self, certificate: &Certificate) {
+    /// Takes away the annotation that asked for a renewal, once it was done. Says whether that is so.
+    pub(crate) async fn take_renewal_request(&self, certificate: &Certificate) -> bool {
         if !certificate.annotations().contains_key(annotation::RENEW) {
-            return;
+            return true;
         }
         let api: Api<Certificate> =
             Api::namespaced(self.client.clone(), &certificate.namespace().unwrap_or_default());
         let patch = Patch::Merge(json!({"metadata": {"annotations": {(annotation::RENEW): null}}}));
-        if let Err(error) = api.patch(&certificate.name_any(), &PatchParams::default(), &patch).await {
-            tracing::warn!(%error, "the annotation that asked for a renewal stays");
+        match api.patch(&certificate.name_any(), &PatchParams::default(), &patch).await {
+            Ok(after) => self.certificates.obeyed(&after),
+            Err(kube::Error::Api(error)) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::warn!(%error, "the annotation that asked for a renewal stays for now");
+                return false;
+            }
         }
+        true
     }
 }
 

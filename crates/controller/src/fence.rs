@@ -1,5 +1,6 @@
 //! What a replica that has lost its Lease does not get past: requests that change something.
 
+use crate::patience::{self, Patience};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gatecert_acme::{Clock, Transport, TransportError, TransportErrorKind};
@@ -10,6 +11,7 @@ use kube::client::Body;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tower::retry::Retry;
 use tower::{BoxError, service_fn};
 
 /// Lets requests pass as long as the Lease holds, by the clock at the moment of each request.
@@ -54,7 +56,8 @@ impl Fence {
         until.filter(|until| self.clock.monotonic() < *until).map(|_| ()).ok_or(LeaseLost)
     }
 
-    /// A client whose requests that change something are errors once the Lease is lost.
+    /// A client whose requests that change something are errors once the Lease is lost, however often they are asked
+    /// again: each time anew. `client` should not do so by itself.
     pub fn client(&self, client: Client) -> Client {
         let namespace = client.default_namespace().to_owned();
         let fence = self.clone();
@@ -62,16 +65,19 @@ impl Fence {
             let (fence, client) = (fence.clone(), client.clone());
             async move {
                 if matches!(*request.method(), Method::GET | Method::HEAD) {
-                    return Ok(client.send(request).await?);
+                    return Ok::<_, BoxError>(client.send(request).await?);
                 }
                 fence.check()?;
                 let change = Change::begin(|| format!("{} {}", request.method(), request.uri().path()));
                 let answer = client.send(request).await?;
                 change.end();
-                Ok::<_, BoxError>(answer)
+                patience::marked(answer).await
             }
         };
-        Client::new(service_fn(send), namespace)
+        match Patience::new() {
+            Ok(patience) => Client::new(Retry::new(patience, service_fn(send)), namespace),
+            Err(invalid) => unreachable!("the waits are constants: {invalid}"),
+        }
     }
 
     /// A transport to a CA with the same property.

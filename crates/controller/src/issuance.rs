@@ -92,8 +92,9 @@ pub(crate) async fn run(
     }
     // As long as the journal is there the same certificate is published again, and no other is ordered: a request that
     // outlived it would be obeyed twice.
-    controller.take_renewal_request(certificate).await;
-    if let Err(error) = journal.clear().await {
+    if controller.take_renewal_request(certificate).await
+        && let Err(error) = journal.clear().await
+    {
         tracing::warn!(owner = %wish.owner.name, error = %crate::report::chain(&error), "the journal stays behind");
     }
     Ok(known)

@@ -23,6 +23,9 @@ use tracing::{info, warn};
 /// No record keeps a candidate waiting for longer, whatever it says: a slip of the pen must not stop renewals for years.
 const MAX_DURATION: Duration = Duration::from_secs(60 * 60);
 
+/// How soon the holder renews again where the record was changed by somebody else.
+const AFTER_CONFLICT: Duration = Duration::from_millis(200);
+
 /// Which Lease, who asks for it, and how long it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseOptions {
@@ -224,7 +227,7 @@ impl Record {
                     fence.set(Some(next_deadline.at));
                     (deadline, wait) = (next_deadline, self.options.renew_every);
                 }
-                Ok(Renewal::Again) => {}
+                Ok(Renewal::Again) => wait = wait.min(AFTER_CONFLICT),
                 Ok(Renewal::Lost(reason)) => return self.report_loss(&reason),
                 Err(error) => {
                     warn!(lease = %self.options.name, %error, "the Lease could not be renewed, it is tried again");

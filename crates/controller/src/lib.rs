@@ -6,6 +6,7 @@
 //! wish           a Certificate's spec, resolved                                                       wish
 //! plan           nothing, wait, or issue                                                              certificate
 //! place          which gateways serve the names, and may this namespace ask for them there            route
+//! wait           within the limits of the CA                                                          budget
 //! issue          gatecert-issue, with a Secret as journal and routes as solver                        issuance, journal, solver
 //! prove          every gateway is asked as the CA will ask it                                         probe
 //! publish        the Secret that the gateway reads                                                    gatecert-publish
@@ -26,6 +27,7 @@ mod journal;
 pub mod lease;
 mod metrics;
 mod options;
+mod patience;
 mod policy;
 mod probe;
 mod replica;

@@ -12,7 +12,7 @@ use gatecert_api::Certificate;
 use gatecert_http01::{BindError, Health, Responder, ServeError, Server, TokenStore};
 use http::{Request, Response};
 use http_body_util::Full;
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
+    /// The cluster can not be asked, by what is known of it.
+    #[error("no client for the cluster can be set up")]
+    Cluster(#[source] Box<kube::Error>),
     /// A port can not be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -52,10 +55,13 @@ pub async fn signals() {
 /// [`RunError`], before anything is written.
 pub async fn run(
     options: Options,
-    client: Client,
+    mut config: Config,
     clock: Arc<dyn Clock>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    // What changes something is asked again by the fence's client, which looks at the Lease each time.
+    config.default_retry = false;
+    let client = Client::try_from(config).map_err(|error| RunError::Cluster(Box::new(error)))?;
     let (metrics, tokens, health) = (Metrics::new(), TokenStore::new(), Health::new());
     let prober = Prober::new().map_err(|error| RunError::Prober(error.into()))?;
     let probes = Server::bind(options.health_listen)?;

@@ -138,16 +138,17 @@ pub(crate) fn set_conditions(
 }
 
 impl Controller {
-    /// Writes a status, if it differs from the one that was there; and an event, if it is news.
+    /// Writes a status, if it differs from the one that was there; and an event, if it is news. Says whether the status is
+    /// as it should be now.
     pub(crate) async fn report(
         &self,
         certificate: &Certificate,
         status: CertificateStatus,
         situation: &Situation,
-    ) {
-        let before = self.certificates.status(certificate);
+    ) -> bool {
+        let before = self.certificates.written_status(certificate);
         if status == before {
-            return;
+            return true;
         }
         let was =
             before.conditions.iter().find(|condition| condition.type_ == ConditionType::Issuing.as_str());
@@ -158,7 +159,7 @@ impl Controller {
         match news {
             Some(news) => {
                 let reference = certificate.object_ref(&());
-                tokio::join!(write, self.tell(&reference, news.is_good, &news.reason, &news.message));
+                tokio::join!(write, self.tell(&reference, news.is_good, &news.reason, &news.message)).0
             }
             None => write.await,
         }
@@ -177,10 +178,11 @@ impl Controller {
         let issuing = Mark::new(true, "Proving", format!("the CA is shown that {names} lead here"));
         let situation = Situation { ready, issuing, news: None };
         set_conditions(&mut status, certificate, &situation, self.now());
+        // Responders learn of the challenges by it. Where it is not written no route is proved, and there is another attempt.
         self.write_status(certificate, status).await;
     }
 
-    async fn write_status(&self, certificate: &Certificate, status: CertificateStatus) {
+    async fn write_status(&self, certificate: &Certificate, status: CertificateStatus) -> bool {
         let name = certificate.name_any();
         let patch = json!({
             "apiVersion": Certificate::api_version(&()),
@@ -192,11 +194,19 @@ impl Controller {
             Api::namespaced(self.client.clone(), &certificate.namespace().unwrap_or_default());
         let parameters = PatchParams::apply(annotation::MANAGER).force();
         match api.patch_status(&name, &parameters, &Patch::Apply(patch)).await {
-            Ok(written) => self.certificates.wrote(&written, status),
-            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
-                tracing::debug!(certificate = %name, "the Certificate is gone; its status is not written");
+            Ok(written) => {
+                self.certificates.wrote(&written, status);
+                true
             }
-            Err(error) => tracing::warn!(certificate = %name, %error, "a status was not written"),
+            Err(kube::Error::Api(error)) if error.is_not_found() => {
+                tracing::debug!(certificate = %name, "the Certificate is gone; its status is not written");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(certificate = %name, %error, "a status was not written");
+                self.certificates.did_not_write(certificate, status);
+                false
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::policy;
 use crate::probe::Miss;
 use crate::route::Placement;
 use async_trait::async_trait;
-use futures::future::{join, try_join_all};
+use futures::future::{join, join_all, try_join_all};
 use gatecert_issue::{Presentation, Solver, SolverError};
 use gatecert_render::{Challenge, Owner, placeholder_secret};
 use kube::api::Api;
@@ -119,10 +119,12 @@ impl<'a> RouteSolver<'a> {
     }
 
     async fn delete(&self, routes: &[Route]) -> Result<(), SolverError> {
-        let deleted = try_join_all(routes.iter().map(|route| route.delete(self.controller))).await;
-        deleted
-            .map(|_| ())
-            .map_err(|error| SolverError::general("a challenge route can not be deleted").with_source(error))
+        // One that can not be deleted keeps no other.
+        let deleted = join_all(routes.iter().map(|route| route.delete(self.controller))).await;
+        deleted.into_iter().collect::<Result<(), _>>().map_err(|error| {
+            self.controller.left_behind.notify_one();
+            SolverError::general("a challenge route can not be deleted").with_source(error)
+        })
     }
 
     /// Completes when the routes belong elsewhere than they are: a gateway or a route of its user came, or went, while

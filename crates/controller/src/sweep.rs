@@ -14,12 +14,18 @@ use std::time::Duration;
 /// How often everything is swept.
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Sweeps at once, and then on a slow timer.
+/// How soon after something could not be taken away.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Sweeps at once, then on a slow timer, and soon where something is known to be left.
 pub(crate) async fn sweep(controller: Arc<Controller>) {
     loop {
         sweep_routes(&controller, None).await;
         sweep_secrets(&controller).await;
-        tokio::time::sleep(EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = controller.left_behind.notified() => tokio::time::sleep(AGAIN).await,
+        }
     }
 }
 
@@ -57,6 +63,7 @@ where
         };
         if let Err(error) = deleted {
             tracing::warn!(name = %object.name_any(), %error, "a challenge route stays behind for now");
+            controller.left_behind.notify_one();
         }
     }
 }
@@ -86,7 +93,10 @@ async fn sweep_secrets(controller: &Controller) {
             (Some(name.namespace.clone()), Some(name.name.clone()));
         match delete(controller, &gone).await {
             Ok(()) => controller.secrets.remove(&name),
-            Err(error) => tracing::warn!(%name, %error, "a Secret stays behind for now"),
+            Err(error) => {
+                tracing::warn!(%name, %error, "a Secret stays behind for now");
+                controller.left_behind.notify_one();
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ const FIRST: ReplicaOptions<'_> = ReplicaOptions {
     hours_ahead: 0,
     variables: &[],
     relay: None,
+    interceptor: None,
 };
 
 /// Where the application is.

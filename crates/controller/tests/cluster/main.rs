@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test with a harness of its own")]
 
 mod alone;
+mod bad_api;
 mod change;
 mod cost;
 mod crash;
@@ -12,6 +13,8 @@ mod gateway_api;
 mod goldens;
 mod grpc;
 mod harness;
+mod interceptor;
+mod limits;
 mod manifest;
 mod outage;
 mod proxy;
@@ -92,6 +95,8 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::one_namespace_alone,
         renewal::the_ca_asks_for_it,
         secrecy::no_key_is_logged,
+        limits::a_crowd_waits_its_turn,
+        bad_api::is_lived_with,
         crash::at_every_point,
     ]
 }

@@ -1,6 +1,9 @@
 //! Replicas of the controller, each a process of its own: this program, which is the controller when it is told so.
 
 use crate::Outcome;
+use crate::interceptor::Interceptor;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser as _;
 use gatecert_acme::{Clock, SystemClock};
 use gatecert_controller::{Options, run, signals};
@@ -33,13 +36,25 @@ pub(crate) struct ReplicaOptions<'a> {
     pub(crate) variables: &'a [(&'a str, String)],
     /// The address of a relay to the API server, if it is not asked directly.
     pub(crate) relay: Option<Ipv4Addr>,
+    /// What is before the API server, if it is not asked directly.
+    pub(crate) interceptor: Option<&'a Interceptor>,
 }
 
 impl<'a> ReplicaOptions<'a> {
     /// A replica beside the installation of the whole cluster.
     pub(crate) fn new(identity: &'a str, address: Ipv4Addr) -> Self {
         let namespace = "gatecert-system";
-        Self { identity, address, namespace, arguments: &[], hours_ahead: 0, variables: &[], relay: None }
+        let (arguments, variables) = (&[], &[]);
+        Self {
+            identity,
+            address,
+            namespace,
+            arguments,
+            hours_ahead: 0,
+            variables,
+            relay: None,
+            interceptor: None,
+        }
     }
 }
 
@@ -66,6 +81,16 @@ impl Replica {
         if let Some(relay) = options.relay {
             let by_relay = format!("{relay}:6443\", tls-server-name: \"{API_SERVER}\"");
             text = text.replace(&format!("{API_SERVER}:6443\""), &by_relay);
+        }
+        if let Some(interceptor) = options.interceptor {
+            let of_server = ["server: \"", "certificate-authority-data: "].map(|key| {
+                let (_, value) = text.split_once(key).unwrap_or_default();
+                value.split(['"', '}']).next().unwrap_or_default().to_owned()
+            });
+            let [url, root] = of_server;
+            text = text
+                .replace(&url, &format!("https://{}", interceptor.address))
+                .replace(&root, &STANDARD.encode(&interceptor.root_pem));
         }
         fs::write(&kubeconfig, text)?;
         let (responder, health) = (format!("{address}:8089"), format!("{address}:8081"));
@@ -99,6 +124,13 @@ impl Replica {
         client.get(url).header("host", host).send().await?.error_for_status()?.text().await
     }
 
+    /// What it counts.
+    pub(crate) async fn metrics(&self) -> Result<String, reqwest::Error> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let url = format!("http://{}:8081/metrics", self.address);
+        client.get(url).send().await?.error_for_status()?.text().await
+    }
+
     /// Waits until it has logged this.
     pub(crate) async fn logs(&self, text: &str) -> Outcome {
         let waited = tokio::time::timeout(Duration::from_secs(60), async {
@@ -124,8 +156,8 @@ pub(crate) fn be_one_if_told() -> Result<bool, Box<dyn Error>> {
     rustls::crypto::ring::default_provider().install_default().map_err(|_| "a provider is there already")?;
     let clock = MovedClock(SignedDuration::from_hours(hours.parse()?));
     tokio::runtime::Runtime::new()?.block_on(async {
-        let client = kube::Client::try_default().await?;
-        run(options, client, Arc::new(clock), signals()).await?;
+        let config = kube::Config::infer().await?;
+        run(options, config, Arc::new(clock), signals()).await?;
         Ok::<_, Box<dyn Error>>(())
     })?;
     Ok(true)
