@@ -78,21 +78,20 @@ pub struct Held {
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (count, about) = (self.limit.count(), &self.about);
-        let period = self.limit.period();
+        let (count, about, period) = (self.limit.count(), &self.about, self.limit.period());
         match self.kind {
-            LimitKind::NewOrders => write!(f, "the CA takes {count} new orders of an account in {period:#}")?,
+            LimitKind::NewOrders => write!(f, "the limit of {count} new orders of an account in {period:#}")?,
             LimitKind::CertificatesPerDomain => {
-                write!(f, "the CA issues {count} certificates for {about} in {period:#}")?;
+                write!(f, "the limit of {count} certificates for {about} in {period:#}")?;
             }
             LimitKind::DuplicateCertificates => {
-                write!(f, "the CA issues {count} certificates for exactly these names in {period:#}")?;
+                write!(f, "the limit of {count} certificates for exactly these names in {period:#}")?;
             }
             LimitKind::FailedValidations => {
-                write!(f, "the CA lets {about} fail {count} times in {period:#}")?;
+                write!(f, "the limit of {count} failed validations of {about} in {period:#}")?;
             }
         }
-        write!(f, ", and that is used up")
+        f.write_str(" is used up")
     }
 }
 
@@ -159,10 +158,11 @@ enum Bucket {
     Failures(Identifier),
 }
 
-/// Tokens that are kept for somebody.
+/// A turn in the bucket that has no token the longest.
 #[derive(Debug)]
 struct Slot {
     wanted: Vec<Bucket>,
+    keeps: Bucket,
     held: Held,
 }
 
@@ -185,20 +185,18 @@ impl Budget {
         self.sweep(now);
         self.may_fail(ask.names, now)?;
         let wanted = self.buckets(ask.kind, Some(ask.names));
-        let is_its_turn = match self.waiting.get(ask.who) {
+        let its_turn = match self.waiting.get(ask.who) {
             Some(slot) if slot.wanted == wanted && slot.held.until > now => {
                 let latest = self.latest(&slot.held.limit, now);
                 return Err(Held { until: slot.held.until.min(latest), ..slot.held.clone() });
             }
-            Some(slot) => slot.wanted == wanted,
-            None => false,
+            Some(slot) if slot.wanted == wanted => Some(slot.keeps.clone()),
+            _ => None,
         };
         self.withdraw(ask.who);
-        if let Some(held) = self.longest_wait(&wanted, is_its_turn, now) {
-            for bucket in &wanted {
-                self.level(bucket, now).kept += 1;
-            }
-            self.waiting.insert(ask.who.to_owned(), Slot { wanted, held: held.clone() });
+        if let Some((keeps, held)) = self.longest_wait(&wanted, its_turn.as_ref(), now) {
+            self.level(&keeps, now).kept += 1;
+            self.waiting.insert(ask.who.to_owned(), Slot { wanted, keeps, held: held.clone() });
             return Err(held);
         }
         self.take(&wanted, now);
@@ -233,10 +231,9 @@ impl Budget {
 
     /// Forgets whoever waited: it wants nothing any more.
     pub fn withdraw(&mut self, who: &str) {
-        for bucket in self.waiting.remove(who).into_iter().flat_map(|slot| slot.wanted) {
-            if let Some(level) = self.levels.get_mut(&bucket) {
-                level.kept = level.kept.saturating_sub(1);
-            }
+        let slot = self.waiting.remove(who);
+        if let Some(level) = slot.and_then(|slot| self.levels.get_mut(&slot.keeps)) {
+            level.kept = level.kept.saturating_sub(1);
         }
     }
 
@@ -325,21 +322,26 @@ impl Budget {
         self.levels.entry(bucket.clone()).or_insert_with(|| Level::full(now))
     }
 
-    /// The bucket that has no token the longest, if one has none now. Those who wait come first, unless it is the turn of
-    /// the one who asks.
-    fn longest_wait(&mut self, buckets: &[Bucket], is_its_turn: bool, now: Timestamp) -> Option<Held> {
-        let mut longest: Option<Held> = None;
+    /// The bucket that has no token the longest, if one has none now. In each, those who wait come first, but for the one
+    /// whose turn it is.
+    fn longest_wait(
+        &mut self,
+        buckets: &[Bucket],
+        its_turn: Option<&Bucket>,
+        now: Timestamp,
+    ) -> Option<(Bucket, Held)> {
+        let mut longest: Option<(Bucket, Held)> = None;
         for bucket in buckets {
             let Some((limit, kind)) = self.limit(bucket) else { continue };
             let level = self.level(bucket, now);
             level.clamp(&limit, now);
-            let until = level.next(&limit, if is_its_turn { 0 } else { level.kept }, now);
-            if until > now && longest.as_ref().is_none_or(|held| held.until < until) {
+            let until = level.next(&limit, if its_turn == Some(bucket) { 0 } else { level.kept }, now);
+            if until > now && longest.as_ref().is_none_or(|(_, held)| held.until < until) {
                 let about = match bucket {
                     Bucket::Domain(domain) => domain.clone(),
                     _ => String::new(),
                 };
-                longest = Some(Held { until, limit, kind, about });
+                longest = Some((bucket.clone(), Held { until, limit, kind, about }));
             }
         }
         longest
@@ -400,5 +402,7 @@ fn registered_domain(name: &Identifier) -> String {
     }
 }
 
+#[cfg(test)]
+mod crowd;
 #[cfg(test)]
 mod tests;

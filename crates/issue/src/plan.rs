@@ -297,3 +297,5 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, names: &BTreeSet<Identifier>) ->
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod years;

@@ -45,10 +45,7 @@ fn orders_of_an_account() {
             Ok(()) => turns.push(at(0)),
             Err(held) => {
                 assert_eq!(held.kind, LimitKind::NewOrders);
-                assert_eq!(
-                    held.to_string(),
-                    "the CA takes 300 new orders of an account in 3h, and that is used up"
-                );
+                assert_eq!(held.to_string(), "the limit of 300 new orders of an account in 3h is used up");
                 turns.push(held.until);
             }
         }

@@ -1,14 +1,12 @@
-//! Single decisions, and two years of them in virtual time.
+//! Single decisions. Two years of them are in [`super::years`].
 
 use super::*;
 use crate::renewal::question;
 use gatecert_acme::{CertificateId, RenewalWindow, Retry};
-use proptest::prelude::*;
 use std::time::Duration;
 
-const HOUR: i64 = 3600;
-const DAY: i64 = 24 * HOUR;
-const YEARS: i64 = 2 * 365 * DAY;
+pub(super) const HOUR: i64 = 3600;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 #[test]
 fn a_chosen_time_before_the_end_is_the_latest() {
@@ -33,18 +31,15 @@ fn a_chosen_time_before_the_end_is_the_latest() {
     assert_eq!(is_issued(at(80, Some(&window(85)))), Some(Reason::Lifetime));
 }
 
-/// The lives that are tried: six hours, six days, 45 days, 90 days.
-const LIVES: [i64; 4] = [6 * HOUR, 6 * DAY, 45 * DAY, 90 * DAY];
-
-fn start() -> Timestamp {
+pub(super) fn start() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
-fn after(time: Timestamp, seconds: i64) -> Timestamp {
+pub(super) fn after(time: Timestamp, seconds: i64) -> Timestamp {
     time + SignedDuration::from_secs(seconds)
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         identifiers: ["a.test", "b.test"].map(|name| name.parse().unwrap()).into(),
         key_type: KeyType::EcdsaP256,
@@ -53,7 +48,7 @@ fn wanted() -> Wanted {
     }
 }
 
-fn certificate(serial: u32, not_before: Timestamp, life: i64) -> CertificateFacts {
+pub(super) fn certificate(serial: u32, not_before: Timestamp, life: i64) -> CertificateFacts {
     CertificateFacts {
         serial: format!("{serial:08x}"),
         not_before,
@@ -301,229 +296,6 @@ fn the_ca_is_asked_in_its_time_and_never_about_the_expired() {
     }
     let failed = known.failed(Retry::After(Duration::from_secs(120)), start());
     assert_eq!(failed.ask_at, after(start(), 120));
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Ari {
-    None,
-    /// Around two thirds of the life, as Let's Encrypt gives it.
-    Usual,
-    /// Always in the past, even for new certificates.
-    Past,
-    /// Beyond the end of the certificate.
-    TooLate,
-    /// Ends before it begins.
-    Turned,
-    /// Never answers.
-    Fails,
-}
-
-/// One certificate at one CA, in virtual time.
-struct Simulation {
-    now: Timestamp,
-    /// How far the clock that the planner sees is from the true time.
-    skew: i64,
-    life: i64,
-    ari: Ari,
-    retry_after: u64,
-    served: Option<CertificateFacts>,
-    origin: Option<Origin>,
-    memory: Option<StoredWindow>,
-    failures: Option<Failures>,
-    serial: u32,
-    looks: u32,
-    questions: u32,
-    attempts: u32,
-    issued: u32,
-    lapsed: bool,
-}
-
-impl Simulation {
-    fn new(life: i64, ari: Ari) -> Self {
-        Self {
-            now: start(),
-            skew: 0,
-            life,
-            ari,
-            retry_after: 6 * 3600,
-            served: None,
-            origin: None,
-            memory: None,
-            failures: None,
-            serial: 0,
-            looks: 0,
-            questions: 0,
-            attempts: 0,
-            issued: 0,
-            lapsed: false,
-        }
-    }
-
-    fn clock(&self) -> Timestamp {
-        after(self.now, self.skew)
-    }
-
-    fn end(&self) -> Timestamp {
-        after(start(), YEARS)
-    }
-
-    /// One look, as the command line and a controller do it. `answers` says whether the CA is up.
-    fn look(&mut self, answers: bool) {
-        self.looks += 1;
-        self.ask(answers);
-        let (wanted, now) = (wanted(), self.clock());
-        let planned = plan(&Observed {
-            certificate: self.served.as_ref().map_or(Stored::Missing, Stored::Certificate),
-            origin: self.origin.as_ref(),
-            wanted: &wanted,
-            ari: self.memory.as_ref(),
-            failures: self.failures.as_ref(),
-            pending_order: None,
-            forced: false,
-            now,
-            jitter: self.served.as_ref().map_or(0.0, CertificateFacts::jitter),
-            renew_before: None,
-        });
-        let next = match planned {
-            Plan::Issue { .. } => {
-                self.attempt(answers);
-                now
-            }
-            Plan::UpToDate { look_again_at: at } | Plan::Wait { until: at, .. } => at,
-        };
-        let wait = next.duration_since(now).as_secs();
-        assert!((0..=DAY + 600).contains(&wait), "{wait}");
-        self.now = after(self.now, wait);
-    }
-
-    fn attempt(&mut self, answers: bool) {
-        self.attempts += 1;
-        if !answers {
-            self.failures = Some(Failures::add(self.failures.as_ref(), &wanted(), Retry::Now, self.clock()));
-            return;
-        }
-        self.lapsed |= self.served.as_ref().is_some_and(|served| served.not_after <= self.now);
-        self.serial += 1;
-        self.issued += 1;
-        let issued = certificate(self.serial, after(self.now, -HOUR / 4), self.life);
-        if issued.is_expired(self.clock()) {
-            // What obtain's verification makes of it.
-            self.failures = Some(Failures::add(self.failures.as_ref(), &wanted(), Retry::No, self.clock()));
-            return;
-        }
-        self.served = Some(issued);
-        self.origin = Some(Origin { directory: wanted().directory, profile: None, issued_at: self.clock() });
-        self.failures = None;
-    }
-
-    fn ask(&mut self, answers: bool) {
-        let now = self.clock();
-        let Some(served) = &self.served else { return };
-        let Some(id) = question(served, self.memory.as_ref(), now) else { return };
-        self.questions += 1;
-        let memory = StoredWindow::of(self.memory.take(), id, now);
-        let at = |percent: i64| after(served.not_before, self.life / 100 * percent);
-        let window = match self.ari {
-            _ if !answers => None,
-            Ari::None | Ari::Fails => None,
-            Ari::Usual => Some(RenewalWindow { start: at(65), end: at(68) }),
-            Ari::Past => Some(RenewalWindow { start: at(-20), end: at(-10) }),
-            Ari::TooLate => Some(RenewalWindow { start: at(200), end: at(300) }),
-            Ari::Turned => Some(RenewalWindow { start: at(68), end: at(65) }),
-        };
-        self.memory = Some(match window {
-            Some(window) => {
-                memory.answered(window, Duration::from_secs(self.retry_after), now, served.jitter())
-            }
-            None => memory.failed(Retry::No, now),
-        });
-    }
-}
-
-fn any_ari() -> impl Strategy<Value = Ari> {
-    prop_oneof![
-        Just(Ari::None),
-        Just(Ari::Usual),
-        Just(Ari::Past),
-        Just(Ari::TooLate),
-        Just(Ari::Turned),
-        Just(Ari::Fails)
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn never_lapses_while_the_ca_answers(
-        life in proptest::sample::select(LIVES.to_vec()),
-        ari in any_ari(),
-        retry_after in 0_u64..3 * 86400,
-    ) {
-        let mut simulation = Simulation { retry_after, ..Simulation::new(life, ari) };
-        while simulation.now < simulation.end() {
-            simulation.look(true);
-            let not_after = simulation.served.as_ref().unwrap().not_after;
-            prop_assert!(simulation.now < not_after, "lapsed at {not_after}");
-        }
-        prop_assert!(!simulation.lapsed);
-        // Once for each certificate, at the half of a life at the earliest, or at a tenth or twelve hours on demand.
-        let shortest = match ari {
-            Ari::Past => (life / 10).min(12 * HOUR),
-            _ => life / 2 - HOUR / 4,
-        };
-        prop_assert!(i64::from(simulation.issued) <= YEARS / shortest + 1, "{} issued", simulation.issued);
-        prop_assert_eq!(simulation.attempts, simulation.issued);
-        let least = retry_after.clamp(60, 6 * 3600);
-        let most = YEARS.unsigned_abs() / least + 3 * u64::from(simulation.issued) + 1;
-        prop_assert!(u64::from(simulation.looks) <= most + YEARS.unsigned_abs() / (12 * 3600), "{} looks", simulation.looks);
-        prop_assert!(u64::from(simulation.questions) <= most, "{} questions", simulation.questions);
-    }
-
-    #[test]
-    fn an_outage_is_no_storm(
-        life in proptest::sample::select(LIVES.to_vec()),
-        ari in any_ari(),
-        from in 0..YEARS,
-        length in 0..60 * DAY,
-    ) {
-        let mut simulation = Simulation::new(life, ari);
-        let outage = after(start(), from)..after(start(), from + length);
-        let (mut failed, end) = (0, simulation.end());
-        while simulation.now < end {
-            let answers = !outage.contains(&simulation.now);
-            let (attempts, issued) = (simulation.attempts, simulation.issued);
-            simulation.look(answers);
-            failed += (simulation.attempts - attempts) - (simulation.issued - issued);
-        }
-        prop_assert!(i64::from(failed) <= 4 + length / DAY, "{failed} failed attempts in {length} s");
-        let served = simulation.served.unwrap();
-        prop_assert!(served.not_after > simulation.now || outage.end >= end || simulation.failures.is_some());
-    }
-
-    #[test]
-    fn clock_jumps_are_no_storm(
-        life in proptest::sample::select(LIVES[1..].to_vec()),
-        ari in proptest::sample::select(vec![Ari::None, Ari::Usual, Ari::TooLate]),
-        jumps in proptest::collection::vec((0..YEARS, -400 * DAY..400 * DAY), 0..6),
-    ) {
-        let mut jumps = jumps;
-        jumps.sort_unstable();
-        let mut simulation = Simulation::new(life, ari);
-        let count = i64::try_from(jumps.len()).unwrap();
-        while simulation.now < simulation.end() {
-            while jumps.first().is_some_and(|(at, _)| after(start(), *at) <= simulation.now) {
-                simulation.skew = jumps.remove(0).1;
-            }
-            simulation.look(true);
-            prop_assert!(simulation.looks < 100_000);
-        }
-        // A clock that is wrong by half a life or more makes every certificate seem old.
-        let usual = YEARS / (life / 2 - HOUR / 4) + 1;
-        let issued = i64::from(simulation.issued);
-        prop_assert!(issued <= usual + YEARS / (12 * HOUR) + 5 * count, "{issued} issued");
-        prop_assert!(i64::from(simulation.looks) <= YEARS / (6 * HOUR) * 2 + 10 * count + 4 * issued);
-    }
 }
 
 #[test]
