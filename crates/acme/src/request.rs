@@ -14,6 +14,7 @@ use gatecert_fault::Change;
 use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// How often one request is signed again because its nonce was refused. With 90 % refused, as Pebble can be told to,
@@ -25,6 +26,10 @@ const QUICK_NONCE_REFUSALS: u32 = 16;
 
 /// The wait between the refusals after the quick ones.
 const NONCE_REFUSAL_WAIT: Duration = Duration::from_millis(20);
+
+/// How many new nonces are asked for at once. Every answer brings another nonce, so a crowd that begins together needs few;
+/// Let's Encrypt takes 20 of these requests in a second.
+const MAX_NONCE_REQUESTS: usize = 3;
 
 /// How often one request is repeated after a failure that may pass: after 0.5 s, 1 s and 2 s.
 const MAX_REPEATS: usize = 3;
@@ -248,13 +253,15 @@ pub(crate) struct Connection {
     clock: Arc<dyn Clock>,
     scheme: String,
     nonces: NoncePool,
+    nonce_requests: Semaphore,
 }
 
 impl Connection {
     /// A connection that takes URLs of this scheme only: a CA that is reached by https may not send signed requests
     /// elsewhere in clear.
     pub(crate) fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, scheme: &str) -> Self {
-        Self { transport, clock, scheme: scheme.to_owned(), nonces: NoncePool::default() }
+        let nonce_requests = Semaphore::new(MAX_NONCE_REQUESTS);
+        Self { transport, clock, scheme: scheme.to_owned(), nonces: NoncePool::default(), nonce_requests }
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -314,6 +321,11 @@ impl Connection {
     /// A nonce: the one at hand, one from the pool, or a new one (RFC 8555 §7.2).
     async fn nonce(&self, spare: &mut Option<String>, url: &Url) -> Result<String, RequestError> {
         if let Some(nonce) = spare.take().or_else(|| self.nonces.take(self.clock.now())) {
+            return Ok(nonce);
+        }
+        let _turn = self.nonce_requests.acquire().await;
+        if let Some(nonce) = self.nonces.take(self.clock.now()) {
+            // It came with an answer to somebody else meanwhile.
             return Ok(nonce);
         }
         // With a patience of its own: whatever becomes of this request, the one that needs the nonce was not sent.

@@ -1,12 +1,17 @@
 //! What CAs have been seen to do, and Pebble does not.
 
 use crate::scripted_ca::{ScriptedCa, html, problem, protected};
+use async_trait::async_trait;
+use bytes::Bytes;
 use gatecert_acme::{
     AccountError, AccountKey, AuthorizationError, CertificateId, ChallengeKind, Client, DirectoryError,
-    Identifier, KeyAlgorithm, NewOrder, OrderError, OrderStatus, ProblemKind, RenewalInfoError, RequestError,
-    Retry,
+    Identifier, KeyAlgorithm, NewAccount, NewOrder, OrderError, OrderStatus, ProblemKind, RenewalInfoError,
+    RequestError, Retry, Transport, TransportError,
 };
+use http::Method;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use wiremock::ResponseTemplate;
 
@@ -72,6 +77,55 @@ async fn a_storm_of_bad_nonces_ends() {
     assert!(matches!(&error, OrderError::Fetch(source) if source.is(&ProblemKind::BadNonce)), "{error:?}");
     assert_eq!(ca.requests("/order/1").await.len(), 129);
     assert_eq!(ca.clock.sleeps().len(), 112, "after sixteen at once they come slowly");
+}
+
+/// A CA whose answers bring no nonces, so that each request needs one of its own. It notes how many are asked for at once.
+#[derive(Debug, Default)]
+struct NoncesApart {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    all: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for NoncesApart {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        if *request.method() == Method::HEAD {
+            self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            let number = self.all.fetch_add(1, Ordering::SeqCst);
+            return Ok(http::Response::builder()
+                .header("replay-nonce", format!("n{number}"))
+                .body(Bytes::new())
+                .unwrap());
+        }
+        let urls = ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"];
+        let directory: serde_json::Map<_, _> = urls
+            .map(|name| (name.to_owned(), json!(format!("https://ca.test/{name}"))))
+            .into_iter()
+            .collect();
+        let body =
+            if *request.method() == Method::GET { json!(directory) } else { json!({"status": "valid"}) };
+        let answer = http::Response::builder().header("location", "https://ca.test/account/1");
+        Ok(answer.body(body.to_string().into()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_asks_for_few_nonces_at_once() {
+    let ca = Arc::new(NoncesApart::default());
+    let client = Client::builder("https://ca.test/directory".parse().unwrap());
+    let client = client.transport(ca.clone()).build().await.unwrap();
+    let key = AccountKey::generate(KeyAlgorithm::Es256).unwrap();
+    let new_account = NewAccount { terms_of_service_agreed: true, ..NewAccount::default() };
+    let account = client.create_account(&new_account, key).await.unwrap();
+    let asked = (0..100).map(|_| account.details());
+    for details in futures::future::join_all(asked).await {
+        details.unwrap();
+    }
+    assert_eq!(ca.all.load(Ordering::SeqCst), 101);
+    assert_eq!(ca.most.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

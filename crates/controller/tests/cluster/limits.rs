@@ -10,12 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_api::Certificate;
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use serde_json::json;
 use std::error::Error;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ struct LimitedCa {
     bucket: Mutex<(f64, Duration)>,
     taken: AtomicUsize,
     refused: AtomicUsize,
+    /// Whether all names are paused now.
+    is_paused: AtomicBool,
 }
 
 impl LimitedCa {
@@ -55,20 +58,35 @@ impl Judge for LimitedCa {
         if seen.uri.path() != "/order-plz" {
             return Verdict::Pass;
         }
+        if self.is_paused.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return too_many(PAUSED, "86400");
+        }
         if self.takes() {
             self.taken.fetch_add(1, Ordering::Relaxed);
             return Verdict::Pass;
         }
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let problem = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many new orders from this account: see https://letsencrypt.org/docs/rate-limits/#new-orders-per-account"}"#;
-        let mut answer = Response::new(Bytes::from_static(problem.as_bytes()));
-        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-        for (name, value) in [(header::CONTENT_TYPE, "application/problem+json"), (header::RETRY_AFTER, "60")]
-        {
-            answer.headers_mut().insert(name, http::HeaderValue::from_static(value));
-        }
-        Verdict::Answer(answer)
+        too_many(OF_ACCOUNT, "60")
     }
+}
+
+/// As Let's Encrypt says it.
+const OF_ACCOUNT: &str = "too many new orders (300) from this account in the last 3h0m0s, retry after 2026-11-23 18:00:00 \
+                          UTC: see https://letsencrypt.org/docs/rate-limits/#new-orders-per-account";
+const PAUSED: &str = "Your account is temporarily prevented from requesting certificates for www.paused.test and possibly \
+                      others. Please visit: https://portal.test/sfe/v1/unpause?jwt=a.b.c";
+
+fn too_many(detail: &str, retry_after: &'static str) -> Verdict {
+    let problem = json!({"type": "urn:ietf:params:acme:error:rateLimited", "detail": detail});
+    let mut answer = Response::new(Bytes::from(problem.to_string()));
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    for (name, value) in
+        [(header::CONTENT_TYPE, "application/problem+json"), (header::RETRY_AFTER, retry_after)]
+    {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Verdict::Answer(answer)
 }
 
 /// More certificates than the CA takes orders, and a new leader in the midst of it: none is refused, each is ordered once.
@@ -78,6 +96,7 @@ pub(crate) async fn a_crowd_waits_its_turn(world: &World) -> Outcome {
         bucket: Mutex::new((f64::from(ORDERS), SystemClock.monotonic())),
         taken: AtomicUsize::default(),
         refused: AtomicUsize::default(),
+        is_paused: AtomicBool::default(),
     });
     let pebble = world.cluster.pebble.directory_url();
     let interceptor = Interceptor::start(CA, pebble.clone(), ca.clone()).await?;
@@ -112,6 +131,22 @@ pub(crate) async fn a_crowd_waits_its_turn(world: &World) -> Outcome {
     until(world, |crowd| ready(crowd) == CERTIFICATES).await?;
     assert_eq!(ca.refused.load(Ordering::Relaxed), 0, "orders were refused");
     assert_eq!(ca.taken.load(Ordering::Relaxed), CERTIFICATES);
+    a_paused_name(world, &ca).await
+}
+
+/// Only a person can go on, and is told where; the CA is asked once.
+async fn a_paused_name(world: &World, ca: &LimitedCa) -> Outcome {
+    ca.is_paused.store(true, Ordering::Relaxed);
+    let certificate = certificate("istio-system", "paused", &["www.paused.test"])
+        .replace("name: pebble,", "name: limited,");
+    let gateway = gateway("istio-system", "paused", &[http("paused", &["www.paused.test"], "")]);
+    world.apply(&[gateway, certificate].concat()).await?;
+    let message = world.refused("istio-system", "paused", "OrderRefused").await?;
+    assert!(message.contains("https://portal.test/sfe/v1/unpause?jwt=a.b.c"), "{message}");
+    let paused = world.certificates("istio-system").get("paused").await?;
+    let last_error = paused.status.and_then(|status| status.last_error).and_then(|error| error.hint);
+    assert!(last_error.is_some_and(|hint| hint.contains("open https://portal.test/")), "{message}");
+    assert_eq!(ca.refused.load(Ordering::Relaxed), 1);
     Ok(())
 }
 
