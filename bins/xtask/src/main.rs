@@ -12,6 +12,7 @@ mod example;
 mod lint;
 mod plain_envoy;
 mod rig;
+mod soak;
 mod test;
 mod tools;
 
@@ -33,6 +34,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Runs all tests, and the demo once.
     Test(test::Arguments),
+    /// All faults together, for as long as one likes.
+    Soak(soak::Arguments),
     /// Checks format, clippy, documentation, generated files, and licences and bans of dependencies.
     Lint,
     /// Writes the files that are generated from the code.
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tools(arguments) => tools::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
         Task::Lint => lint::run(),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),

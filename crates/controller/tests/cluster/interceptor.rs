@@ -37,6 +37,14 @@ pub(crate) enum Verdict {
     Answer(Response<Bytes>),
     /// It is passed on, and its answer ends after so long.
     Cut(Duration),
+    /// The connection ends before it is passed on.
+    Lose,
+    /// It is passed on, and the connection ends before the answer.
+    LoseAnswer,
+    /// It is passed on, and half of its answer comes, as if it were all.
+    Halve,
+    /// It is passed on twice.
+    Repeat,
 }
 
 /// Decides about each request.
@@ -103,35 +111,46 @@ async fn serve(
 ) -> io::Result<Response<BoxBody<Bytes, io::Error>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let mut cut = None;
-    match judge.judge(&Seen { method: &parts.method, uri: &parts.uri }) {
-        Verdict::Pass => {}
-        Verdict::Delay(delay) => tokio::time::sleep(delay).await,
+    let verdict = judge.judge(&Seen { method: &parts.method, uri: &parts.uri });
+    let lost = || io::Error::from(io::ErrorKind::ConnectionReset);
+    match verdict {
         Verdict::Answer(answer) => {
             return Ok(answer.map(|body| Full::new(body).map_err(|never| match never {}).boxed()));
         }
-        Verdict::Cut(after) => cut = Some(after),
+        Verdict::Lose => return Err(lost()),
+        Verdict::Delay(delay) => tokio::time::sleep(delay).await,
+        _ => {}
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let url = upstream.join(path).map_err(io::Error::other)?;
     // The Host stays, since the CA makes its URLs of it.
-    let answer = client
-        .request(parts.method.clone(), upstream.join(path).map_err(io::Error::other)?)
-        .headers(passed_on(&parts.headers))
-        .body(body)
-        .send()
-        .await
-        .map_err(io::Error::other)?;
+    let headers = passed_on(&parts.headers);
+    let pass = || {
+        client.request(parts.method.clone(), url.clone()).headers(headers.clone()).body(body.clone()).send()
+    };
+    let mut answer = pass().await.map_err(io::Error::other)?;
+    match verdict {
+        Verdict::LoseAnswer => return Err(lost()),
+        Verdict::Repeat => answer = pass().await.map_err(io::Error::other)?,
+        _ => {}
+    }
     let mut response = Response::builder().status(answer.status());
     if let Some(headers) = response.headers_mut() {
         *headers = passed_on(answer.headers());
     }
-    let frames = answer.bytes_stream().map_ok(Frame::data).map_err(io::Error::other);
-    let body = match cut {
-        Some(after) => {
-            let end = Box::pin(tokio::time::sleep(after));
-            BodyExt::boxed(StreamBody::new(frames.take_until(end)))
+    let body = match verdict {
+        Verdict::Halve => {
+            let whole = answer.bytes().await.map_err(io::Error::other)?;
+            Full::new(whole.slice(..whole.len() / 2)).map_err(|never| match never {}).boxed()
         }
-        None => BodyExt::boxed(StreamBody::new(frames)),
+        Verdict::Cut(after) => {
+            let frames = answer.bytes_stream().map_ok(Frame::data).map_err(io::Error::other);
+            BodyExt::boxed(StreamBody::new(frames.take_until(Box::pin(tokio::time::sleep(after)))))
+        }
+        _ => {
+            let frames = answer.bytes_stream().map_ok(Frame::data).map_err(io::Error::other);
+            BodyExt::boxed(StreamBody::new(frames))
+        }
     };
     response.body(body).map_err(io::Error::other)
 }

@@ -25,6 +25,7 @@ mod replica;
 mod replicas;
 mod rights;
 mod secrecy;
+mod soak;
 mod year_2018;
 
 use harness::World;
@@ -54,6 +55,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let runtime = Arc::new(Runtime::new()?);
     let world = runtime.block_on(World::start(network)).map_err(|error| error.to_string())?;
     let world = Arc::new(world);
+    if let Some(options) = soak::Options::from_environment().map_err(|error| error.to_string())? {
+        runtime.block_on(world.end_controller()).map_err(|error| error.to_string())?;
+        runtime.block_on(soak::run(&world, options)).map_err(|error| harness::chain(&*error))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let both = || Some((Arc::clone(&runtime), Arc::clone(&world)));
     let together = libtest_mimic::run(&arguments, trials(both()));
     arguments.test_threads = Some(1);

@@ -157,6 +157,7 @@ impl ObtainError {
             Self::Journal(_) | Self::Present(_) | Self::Ready(_) | Self::Stale { .. } => {
                 Retry::After(PASSING)
             }
+            Self::Respond { source, .. } if source.request().is_unreadable() => Retry::After(PASSING),
             Self::Respond { source, .. } => source.retry(),
             Self::Download(error) if error.request().is_none() => Retry::After(PASSING),
             Self::Validation { failures } => retry_of_all(failures),
@@ -249,6 +250,8 @@ fn retry_of_order(error: &OrderError) -> Retry {
         error if error.request().is_some_and(|request| request.is(&ProblemKind::OrderNotReady)) => {
             Retry::After(PASSING)
         }
+        // Something on the way may have cut it short.
+        error if error.request().is_some_and(RequestError::is_unreadable) => Retry::After(PASSING),
         error => error.retry(),
     }
 }
@@ -345,6 +348,19 @@ mod tests {
         assert_eq!(retry(vec![dns(), failure("b.test", "rateLimited", "")]), Retry::After(SLOW));
         let paused = failure("b.test", "rateLimited", "open https://portal.test/unpause?x");
         assert_eq!(retry(vec![paused]), Retry::No);
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_short_is_asked_for_again() {
+        let url = || "https://ca.test/x".parse().unwrap();
+        let unreadable = RequestError::Body { url: url(), content_type: None, line: 1, column: 1 };
+        let error =
+            ObtainError::Order { source: Box::new(OrderError::Create(unreadable)), untried_profiles: None };
+        assert_eq!(error.retry(), Retry::After(PASSING));
+        let other = RequestError::NotOffered { resource: "newOrder" };
+        let error =
+            ObtainError::Order { source: Box::new(OrderError::Create(other)), untried_profiles: None };
+        assert_eq!(error.retry(), Retry::No);
     }
 
     #[test]
