@@ -111,11 +111,18 @@ impl Certificates {
         self.deleted.subscribe()
     }
 
-    /// The other Certificate, older than this one, that wants the same Secret.
-    pub(crate) fn older_rival(&self, certificate: &Certificate) -> Option<ObjectName> {
+    /// The other Certificate, older than this one, that wants the same Secret and may have it: else whoever names the
+    /// Secrets of others first would keep them from their owners.
+    pub(crate) fn older_rival(
+        &self,
+        certificate: &Certificate,
+        may_have_it: impl Fn(&ObjectName) -> bool,
+    ) -> Option<ObjectName> {
         let index = self.index();
-        let (age, name) = index.by_secret.get(&secret_of(certificate))?.first_key_value()?;
-        (age.1 != certificate.uid().unwrap_or_default()).then(|| name.clone())
+        let mut all = index.by_secret.get(&secret_of(certificate))?.iter();
+        let own = certificate.uid().unwrap_or_default();
+        let (age, name) = all.find(|(age, name)| age.1 == own || may_have_it(name))?;
+        (age.1 != own).then(|| name.clone())
     }
 
     /// The Certificates that want a Secret.

@@ -64,16 +64,19 @@ fn renew_before(certificate: &Certificate) -> Result<RenewBefore, Obstacle> {
 pub(crate) fn wish(certificate: &Certificate, controller: &Controller) -> Result<Wish, Obstacle> {
     let (owner, secret) = (owner_of(certificate), secret_of(certificate));
     let identifiers = identifiers(certificate)?;
-    if let Some(older) = controller.certificates.older_rival(certificate) {
+    let consented = |from: &str| match secret.namespace == from {
+        true => Ok(()),
+        false => consent(from, &secret, &controller.caches.reference_grants()),
+    };
+    consented(&owner.namespace)?;
+    let may_have_it = |rival: &ObjectName| consented(&rival.namespace).is_ok();
+    if let Some(older) = controller.certificates.older_rival(certificate, may_have_it) {
         return Err(Obstacle::new(
             "SecretConflict",
             format!(
                 "Certificate {older} is older and wants Secret {secret} too: give one of them another secretName"
             ),
         ));
-    }
-    if secret.namespace != owner.namespace {
-        consent(&owner.namespace, &secret, &controller.caches.reference_grants())?;
     }
     let authority = authority(certificate, &owner, controller)?;
     let spec = &certificate.spec;

@@ -39,6 +39,27 @@ pub(super) fn find(ask: &Ask<'_>, choice: &Choice<'_>) -> Found {
     found
 }
 
+/// Why no Gateway on the Pods of these Services lets the namespace prove the name. `own` is how closely something else
+/// of the namespace's has the name there: then only routes that are closer count, since Envoy looks nowhere else.
+pub(super) fn refusal_at(ask: &Ask<'_>, services: &[&Service], own: Option<Fit>) -> Option<Refusal> {
+    let choice = Choice { parents: None, addresses: None };
+    let names: BTreeSet<_> = services.iter().map(|service| object_name(*service)).collect();
+    let mut refusals = Vec::new();
+    for gateway in &ask.others.gateways {
+        let listening = Listening::new(ask, &choice, gateway);
+        if !listening.services().iter().any(|service| names.contains(&object_name(*service))) {
+            continue;
+        }
+        for site in listening.sites.iter().filter(|site| site.is_for_challenges()) {
+            let served = listening.attached(site).into_iter().map(|one| one.fit).max();
+            if own.is_none() || served > own {
+                refusals.push(listening.refusal(site)?);
+            }
+        }
+    }
+    refusals.into_iter().next()
+}
+
 /// Of the parents that a solver names, those that are no help.
 fn missing(ask: &Ask<'_>, choice: &Choice<'_>) -> Vec<Refusal> {
     let named = choice.parents.unwrap_or_default().iter().map(|one| {

@@ -3,15 +3,16 @@
 use super::endpoints::{HTTP, given, pods, services_of};
 use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, fit_one_label, is_address};
-use super::others::object_name;
+use super::others::{namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{Probe, RefusalReason};
+use super::{Probe, Refusal, RefusalReason, gateway_api, istio};
+use crate::cluster::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-/// The annotation that names the class in older manifests.
+/// The annotation that names the class in older manifests; it wins over the field, as with istiod.
 const CLASS: &str = "kubernetes.io/ingress.class";
 
 /// The controller of Istio's classes.
@@ -45,8 +46,8 @@ pub(super) fn find(ask: &Ask<'_>, choice: &Choice<'_>) -> Found {
 }
 
 fn class_of(ingress: &Ingress) -> Option<&str> {
-    let class = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref());
-    class.or_else(|| ingress.annotations().get(CLASS).map(String::as_str))
+    let class = || ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref());
+    ingress.annotations().get(CLASS).map(String::as_str).or_else(class)
 }
 
 /// A class and its Ingresses.
@@ -70,6 +71,9 @@ impl<'a> Class<'a> {
         let routes = naming.iter().map(|(_, _, ingress)| object_name(*ingress)).collect();
         let (title, served) = (format!("Ingress class {}", self.class), Served { kind: "Ingress", routes });
         if let Some(refusal) = served_by_others(self.ask, &title, None, &served) {
+            return Found::refused(refusal);
+        }
+        if let Some(refusal) = self.refusal_of_gateways(&naming) {
             return Found::refused(refusal);
         }
         match self.addresses(&naming) {
@@ -97,6 +101,25 @@ impl<'a> Class<'a> {
         all.into_iter().filter(|(fit, ..)| Some(*fit) == closest).collect()
     }
 
+    /// Why Gateways on the same Envoys keep the namespace from the name. Its own Ingress has the name already, where
+    /// nothing is closer.
+    fn refusal_of_gateways(&self, naming: &[(Fit, &str, &'a Ingress)]) -> Option<Refusal> {
+        if !self.is_istio() {
+            return None;
+        }
+        let namespace = self.ask.question.namespace;
+        let own = naming.iter().filter(|(_, _, ingress)| namespace_of(*ingress) == namespace);
+        let (own, services) = (own.map(|(fit, ..)| *fit).max(), self.services());
+        istio::refusal_at(self.ask, &services, own)
+            .or_else(|| gateway_api::refusal_at(self.ask, &services, own))
+    }
+
+    /// The Services in front of the Envoys of Istio's classes.
+    fn services(&self) -> Vec<&'a Service> {
+        let labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
+        services_of(self.ask.others.cluster, &labels)
+    }
+
     fn has_rule_for_all(&self) -> bool {
         self.ingresses.iter().any(|ingress| hosts(ingress).any(|host| host.is_none()))
     }
@@ -107,8 +130,7 @@ impl<'a> Class<'a> {
         }
         if self.is_istio() {
             let cluster = self.ask.others.cluster;
-            let labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
-            return pods(cluster, &services_of(cluster, &labels), HTTP, HTTP.into()).map_err(|why| {
+            return pods(cluster, &self.services(), HTTP, HTTP.into()).map_err(|why| {
                 format!("there is {why} and with istio=ingressgateway in its selector: mend that")
             });
         }
@@ -224,6 +246,73 @@ status: {{loadBalancer: {{ingress: [{{ip: 192.0.2.1}}, {{ip: '2001:db8::1'}}, {{
         }
         let open = "[{namespaces: {names: [evil]}, dnsNames: [foo.example.test]}]";
         Asking { allow: Some(open), ..asking("evil", &HOST) }.of(&cluster).unwrap();
+    }
+
+    #[test]
+    fn gateways_on_the_same_envoys_keep_a_name() {
+        let solvers = "[{http01: {ingress: {ingressClassName: istio}}}]";
+        let pods = service("public", "{istio: ingressgateway}", "10.0.0.1");
+        let gateway = |hosts: &str| {
+            format!(
+                "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{namespace: infra, name: public}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers: [{{port: {{number: 80, protocol: HTTP, name: http}}, hosts: [{hosts}]}}]
+---
+"
+            )
+        };
+        let routed = |host: &str| {
+            format!(
+                "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{namespace: shop, name: web}}
+spec: {{hosts: ['{host}'], gateways: [infra/public]}}
+---
+"
+            )
+        };
+        let listener = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {namespace: infra, name: edge}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: public}]
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+";
+        let (exact, wild) =
+            (ingress("evil/own", "istio", &HOST), ingress("evil/own", "istio", &["*.example.test"]));
+        for (what, setting, wanted) in [
+            ("nothing else", String::new(), true),
+            ("another namespace's host", gateway("shop/foo.example.test"), false),
+            ("a host for all", gateway("'*'"), true),
+            ("a route of another", gateway("'*'") + &routed("*.example.test"), false),
+            ("a listener of another", listener.to_owned(), false),
+            ("an Ingress of its own", gateway("shop/foo.example.test") + &exact, true),
+            ("one that is as close", gateway("'*'") + &routed("*.example.test") + &wild, true),
+            ("one that is less close", gateway("'*'") + &routed("foo.example.test") + &wild, false),
+            ("other Envoys", gateway("shop/foo.example.test").replace("ingressgateway}", "other}"), true),
+        ] {
+            let found = Asking { solvers, ..asking("evil", &HOST) }.of(&cluster(&(pods.clone() + &setting)));
+            match found {
+                Ok(_) => assert!(wanted, "{what}"),
+                Err(refusals) => assert!(!wanted && refusals[0].reason == NotAllowed, "{what}: {refusals:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_annotation_names_the_class_before_the_field() {
+        let both = ingress("shop/web", "nginx", &HOST)
+            .replace("name: web", "name: web, annotations: {kubernetes.io/ingress.class: other}");
+        let routes = asking("shop", &HOST).routes(&cluster(&both));
+        assert_eq!(routes[0], "ingress other foo.example.test for foo.example.test");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Istio Gateways that serve a name.
 
+mod binding;
+
 use super::endpoints::{HTTP, HTTPS, is_reached, pods, services_of};
 use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, ServerHost, fit, is_address, most_specific};
-use super::others::{Others, name_of, namespace_of, object_name};
+use super::others::{Others, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
 use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
 use crate::cluster::Service;
+use binding::{admitted, is_bound};
 use gatecert_api::GatewayReference;
 use gatecert_render::istio::{Gateway, Server, ServerTls, VirtualService};
 use gatecert_render::{Answer, ObjectName};
@@ -29,14 +32,32 @@ pub(super) struct Choice<'a> {
 pub(super) fn find(ask: &Ask<'_>, choice: &Choice<'_>) -> Found {
     let mut found = Found::default();
     for (selector, gateways) in by_selector(ask.others) {
-        let services = services_of(ask.others.cluster, selector);
-        let workload = Workload { ask, choice, selector, gateways, services };
-        found.extend(workload.find());
+        found.extend(Workload::new(ask, choice, selector, gateways).find());
     }
     if found.routes.is_empty() && found.refusals.is_empty() {
         found.refusals.extend(missing(ask, choice));
     }
     found
+}
+
+/// Why no Gateway on the Pods of these Services lets the namespace prove the name. `own` is how closely something else
+/// of the namespace's has the name there: then only routes that are closer count, since Envoy looks nowhere else.
+pub(super) fn refusal_at(ask: &Ask<'_>, services: &[&Service], own: Option<Fit>) -> Option<Refusal> {
+    let choice = Choice { gateways: None, answer: Answer::Direct, addresses: None, export_to: None };
+    let names: BTreeSet<_> = services.iter().map(|service| object_name(*service)).collect();
+    let mut refusals = Vec::new();
+    for (selector, gateways) in by_selector(ask.others) {
+        let workload = Workload::new(ask, &choice, selector, gateways);
+        if !workload.services.iter().any(|service| names.contains(&object_name(*service))) {
+            continue;
+        }
+        let mut listed = workload.listed(HTTP, Server::is_http);
+        listed.retain(|one| own.is_none() || workload.routed(one).map(|routed| routed.fit) > own);
+        for one in &listed {
+            refusals.push(workload.refusal(one)?);
+        }
+    }
+    refusals.into_iter().next()
 }
 
 /// Of the Gateways that a solver names, those that are no help.
@@ -76,6 +97,8 @@ struct Workload<'a> {
     selector: &'a BTreeMap<String, String>,
     gateways: Vec<&'a Gateway>,
     services: Vec<&'a Service>,
+    /// The namespaces of the Envoys; `*` where they are not known.
+    envoys: BTreeSet<String>,
 }
 
 /// A server that lists the name.
@@ -97,6 +120,23 @@ struct Routed<'a> {
 }
 
 impl<'a> Workload<'a> {
+    fn new(
+        ask: &'a Ask<'a>,
+        choice: &'a Choice<'a>,
+        selector: &'a BTreeMap<String, String>,
+        gateways: Vec<&'a Gateway>,
+    ) -> Self {
+        let services = services_of(ask.others.cluster, selector);
+        let seen: BTreeSet<_> = services.iter().map(|service| namespace_of(*service).to_owned()).collect();
+        let named = || choice.export_to.map(|named| named.iter().cloned().collect());
+        // Whose a name is does not hang on what an issuer says, where the Envoys can be seen.
+        let envoys = match seen.is_empty() {
+            true => named().unwrap_or_else(|| ["*".to_owned()].into()),
+            false => seen,
+        };
+        Self { ask, choice, selector, gateways, services, envoys }
+    }
+
     fn find(&self) -> Found {
         let listed = self.listed(HTTP, Server::is_http);
         if !listed.iter().any(|one| self.is_chosen(one.gateway)) {
@@ -141,9 +181,15 @@ impl<'a> Workload<'a> {
 
     fn all_routed(&self, listed: &Listed<'a>) -> impl Iterator<Item = Routed<'a>> {
         let (host, listed) = (self.ask.host, *listed);
-        let bound = self.ask.others.virtual_services.iter().filter(move |one| is_bound(one, listed.gateway));
+        let bound = self
+            .ask
+            .others
+            .virtual_services
+            .iter()
+            .filter(move |one| is_bound(one, listed.gateway, &self.envoys));
         bound.flat_map(move |virtual_service| {
-            let admitted = admitted(&listed, namespace_of(*virtual_service), host);
+            let home = namespace_of(listed.gateway);
+            let admitted = admitted(listed.server, home, namespace_of(*virtual_service), host);
             virtual_service.spec.hosts.iter().filter_map(move |pattern| {
                 let fit = fit(pattern, host)?.max(admitted?);
                 Some(Routed { virtual_service, pattern, fit })
@@ -256,9 +302,7 @@ impl<'a> Workload<'a> {
         if let Some(named) = self.choice.export_to {
             return named.iter().cloned().collect();
         }
-        let namespaces: BTreeSet<_> =
-            self.services.iter().map(|service| namespace_of(*service).to_owned()).collect();
-        if namespaces.is_empty() { ["*".to_owned()].into() } else { namespaces }
+        self.envoys.clone()
     }
 
     /// Why the Certificate's namespace may not prove the name here.
@@ -266,7 +310,7 @@ impl<'a> Workload<'a> {
         let (ask, home) = (self.ask, namespace_of(listed.gateway));
         let namespace = ask.question.namespace;
         let gateway = title(listed.gateway);
-        if admitted(listed, namespace, ask.host).is_none() {
+        if admitted(listed.server, home, namespace, ask.host).is_none() {
             let entries = listed.server.hosts.iter().filter(|one| fits(one, ask.host));
             let entries: Vec<_> = entries.map(String::as_str).collect();
             return Some(ask.refusal(
@@ -386,36 +430,6 @@ fn is_asking_for_certificates(server: &Server) -> bool {
 
 fn fits(entry: &str, host: &str) -> bool {
     fit(ServerHost::parse(entry).host, host).is_some()
-}
-
-/// By how close an entry of a server VirtualServices of a namespace may take the name.
-fn admitted(listed: &Listed<'_>, namespace: &str, host: &str) -> Option<Fit> {
-    let home = namespace_of(listed.gateway);
-    let entries = listed.server.hosts.iter().map(|entry| ServerHost::parse(entry));
-    let admitting = entries.filter(|entry| entry.admits(namespace, home));
-    most_specific(admitting.map(|entry| entry.host), host).map(|(fit, _)| fit)
-}
-
-/// Whether a VirtualService names the Gateway and is seen where that is.
-fn is_bound(virtual_service: &VirtualService, gateway: &Gateway) -> bool {
-    let (own, home) = (namespace_of(virtual_service), namespace_of(gateway));
-    let exported = &virtual_service.spec.export_to;
-    let is_seen = exported.is_empty()
-        || exported.iter().any(|to| to == "*" || to == home || (to == "." && own == home));
-    let name = (home, name_of(gateway));
-    is_seen && virtual_service.spec.gateways.iter().any(|one| gateway_name(one, own) == name)
-}
-
-/// Namespace and name of the Gateway that a VirtualService in `own` means: `namespace/name`, `./name`, `name`, or the
-/// name in the cluster's DNS that manifests of Istio's first versions have.
-fn gateway_name<'a>(reference: &'a str, own: &'a str) -> (&'a str, &'a str) {
-    if let Some((namespace, name)) = reference.split_once('/') {
-        return (if namespace == "." { own } else { namespace }, name);
-    }
-    match reference.split_once('.') {
-        Some((name, rest)) => (rest.split('.').next().unwrap_or(rest), name),
-        None => (own, reference),
-    }
 }
 
 #[cfg(test)]

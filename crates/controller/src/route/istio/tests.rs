@@ -160,6 +160,24 @@ fn what_namespaces_do_not_see_does_not_serve() {
 }
 
 #[test]
+fn a_route_is_seen_by_the_envoys_not_by_the_gateway() {
+    for (export, wanted) in [("infra", false), ("edge", true), ("'*'", false), ("'.'", true), ("'~'", true)] {
+        let routed = virtual_service("shop/web", WILD, "edge/public")
+            .replace("spec: {", &format!("spec: {{exportTo: [{export}], "));
+        let away = gateway("public", &http("'*'")).replace("namespace: infra", "namespace: edge");
+        let found = asking("evil", &HOST).of(&with_service(&[away, routed]));
+        assert_eq!(found.is_ok(), wanted, "{export}: {found:?}");
+    }
+    // Not known where they are: whoever exports a route may mean them, and an issuer says nothing else of it.
+    let routed =
+        virtual_service("shop/web", WILD, "infra/public").replace("spec: {", "spec: {exportTo: [x], ");
+    let outside = gateway("public", &http("'*'")).replace(PUBLIC, "{istio: outside}");
+    let solvers = "[{http01: {istio: {addresses: [192.0.2.1]}}}]";
+    let refusal = Asking { solvers, ..asking("evil", &HOST) }.refusal(&with_service(&[outside, routed]));
+    assert_eq!(refusal.0, NotAllowed);
+}
+
+#[test]
 fn a_server_admits_namespaces() {
     for (entry, namespace, wanted) in [
         ("foo.example.test", "shop", true),
