@@ -76,9 +76,12 @@ impl World {
     }
 
     pub(crate) async fn print_log(&self) {
-        if let Some(controller) = &*self.controller.lock().await {
-            eprintln!("{}", controller.process.log());
-        }
+        eprintln!("{}", self.log().await);
+    }
+
+    /// What the controller that all tests share has logged so far.
+    pub(crate) async fn log(&self) -> String {
+        self.controller.lock().await.as_ref().map(|controller| controller.process.log()).unwrap_or_default()
     }
 
     /// Ends the controller that all tests share.

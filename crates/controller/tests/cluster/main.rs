@@ -26,6 +26,7 @@ mod replicas;
 mod rights;
 mod secrecy;
 mod soak;
+mod tenants;
 mod year_2018;
 
 use harness::World;
@@ -147,5 +148,9 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         refusal::a_secret_in_another_namespace,
         refusal::annotations_that_can_not_be_read,
         refusal::a_name_that_the_ca_refuses,
+        tenants::what_is_anothers,
+        tenants::an_entitlement_that_was_taken_away,
+        tenants::a_tenants_issuer_has_its_own_account,
+        tenants::a_tenants_probe_reads_nothing,
     ]
 }
