@@ -49,6 +49,7 @@ mod external_account;
 mod http_transport;
 mod identifier;
 pub mod import;
+mod json;
 mod jwk;
 mod jws;
 mod key;

@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 impl Reply {
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, RequestError> {
-        serde_json::from_slice(&self.body).map_err(|error| RequestError::Body {
+        crate::json::read(&self.body).map_err(|error| RequestError::Body {
             url: self.url.clone(),
             content_type: content_type(&self.headers),
             // The error's own text quotes what the server sent.

@@ -411,7 +411,7 @@ fn request(method: Method, url: &Url, body: Bytes) -> http::Request<Bytes> {
 /// The problem document of an answer. Only what is declared as JSON is read as one: an error page is not.
 fn problem(headers: &HeaderMap, body: &[u8]) -> Option<Problem> {
     match content_type(headers)?.as_str() {
-        "application/problem+json" | "application/json" => serde_json::from_slice(body).ok(),
+        "application/problem+json" | "application/json" => crate::json::read(body).ok(),
         _ => None,
     }
 }
