@@ -1,6 +1,7 @@
 //! The open connections of a server: how many there may be, and how they end.
 
 use crate::limits::{Limits, MAX_HEAD_BYTES};
+use crate::queue::{Place, Queue};
 use crate::write_limit::WriteLimit;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
 /// What was under way when the shutdown began gets this long: a connection to be accepted, and then its request to be read.
 pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(50);
@@ -42,6 +43,8 @@ enum Phase {
 pub(crate) struct Connections {
     limits: Limits,
     slots: Arc<Semaphore>,
+    /// Those that may have to give way.
+    queue: Arc<Queue>,
     phase: watch::Sender<Phase>,
     http: http1::Builder,
 }
@@ -64,7 +67,7 @@ impl Connections {
             .writev(false)
             .half_close(true);
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
-        Self { limits, slots, phase: watch::Sender::new(Phase::Serving), http }
+        Self { limits, slots, queue: Arc::default(), phase: watch::Sender::new(Phase::Serving), http }
     }
 
     /// Shared with the handle, which tells how many are open.
@@ -72,9 +75,15 @@ impl Connections {
         OpenConnections { limit: self.limits.connections, slots: self.slots.clone() }
     }
 
-    /// Waits until one more connection may be open. The semaphore is never closed.
+    /// Gives one more connection a place. Where there is none, the one that has waited longest for a whole head gives
+    /// way. The semaphore is never closed.
     pub(crate) async fn slot(&self) -> Slot {
-        Slot { _permit: self.slots.clone().acquire_owned().await.ok() }
+        let permit = tokio::select! {
+            biased;
+            permit = self.slots.clone().acquire_owned() => permit.ok(),
+            () = self.queue.make_room() => None,
+        };
+        Slot { _permit: permit }
     }
 
     /// Serves a connection in a task of its own.
@@ -87,10 +96,21 @@ impl Connections {
         S::Future: Send,
     {
         let io = TokioIo::new(WriteLimit::new(stream, self.limits.write_time));
+        let place = Place::last(&self.queue);
+        let (begun, answered) = (place.clone(), place.clone());
+        let service = service
+            .map_request(move |request| {
+                begun.leave();
+                request
+            })
+            .map_response(move |response| {
+                answered.rejoin();
+                response
+            });
         let connection = self.http.serve_connection(io, TowerToHyperService::new(service));
         let phase = self.phase.subscribe();
         tokio::spawn(async move {
-            if let Err(error) = until_end(connection, phase).await {
+            if let Err(error) = until_end(connection, phase, &place).await {
                 tracing::debug!(%error, "a connection ended early");
             }
             drop(slot);
@@ -130,15 +150,17 @@ impl OpenConnections {
     }
 }
 
-/// The connection is polled first: what has arrived is answered before it is told to end.
+/// The connection is polled first: what has arrived is answered before it is told to end, or has to give way.
 async fn until_end<C: GracefulConnection>(
     connection: C,
     mut phase: watch::Receiver<Phase>,
+    place: &Place,
 ) -> Result<(), C::Error> {
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
+        () = place.evicted() => return Ok(()),
         () = reached(&mut phase, Phase::Draining) => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {

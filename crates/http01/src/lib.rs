@@ -65,6 +65,7 @@ mod host;
 mod limits;
 mod listen_address;
 mod port_holder;
+mod queue;
 mod reply;
 mod responder;
 mod server;

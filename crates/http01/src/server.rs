@@ -109,7 +109,12 @@ impl Server {
         Handle::try_current().map_err(ServeError::NoRuntime)?;
         let listeners = self.sockets.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>();
         let listeners = Listeners { sockets: listeners.map_err(ServeError::Register)?, first: 0 };
-        Ok(Running { listeners, connections: Connections::new(self.limits), health: self.health })
+        Ok(Running {
+            listeners,
+            accepted: None,
+            connections: Connections::new(self.limits),
+            health: self.health,
+        })
     }
 }
 
@@ -143,7 +148,7 @@ impl ServerHandle {
         &self.addresses
     }
 
-    /// How many connections are open. One more may be counted: the place that is kept for the next.
+    /// How many connections are open; one more may be accepted and wait for its place.
     pub fn open_connections(&self) -> u32 {
         self.open.open()
     }
@@ -161,6 +166,8 @@ impl ServerHandle {
 
 struct Running {
     listeners: Listeners,
+    /// The connection that waits for its place.
+    accepted: Option<TcpStream>,
     connections: Connections,
     health: Option<Health>,
 }
@@ -187,7 +194,7 @@ impl Running {
         self.connections.drain().await
     }
 
-    /// Has no end of its own. It may be dropped at any time: a connection that was taken is in its task already.
+    /// Has no end of its own. It may be dropped at any time: a connection that was taken is in its task already, or kept.
     async fn accept<S>(&mut self, service: &S)
     where
         S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
@@ -197,9 +204,14 @@ impl Running {
         S::Future: Send,
     {
         loop {
+            // First the connection and then its place: nobody gives way before somebody is there.
+            if self.accepted.is_none() {
+                self.accepted = Some(self.listeners.accept().await);
+            }
             let slot = self.connections.slot().await;
-            let stream = self.listeners.accept().await;
-            self.connections.spawn(stream, slot, service.clone());
+            if let Some(stream) = self.accepted.take() {
+                self.connections.spawn(stream, slot, service.clone());
+            }
         }
     }
 

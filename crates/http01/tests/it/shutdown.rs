@@ -124,7 +124,7 @@ async fn readiness_follows_the_server() {
     eventually(|| health.is_ready()).await;
     let mut begun = Connection::open(server.local_addrs()[0]).await;
     begun.send("GET / HTTP/1.1\r\n").await;
-    eventually(|| server.open_connections() >= 2).await;
+    eventually(|| server.open_connections() == 1).await;
     let ending = tokio::spawn(server.shutdown());
     eventually(|| !health.is_ready()).await;
     assert_eq!(ending.await.unwrap().unwrap().cut, 1);
