@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a connection may wait for a whole head before it has to give way to others. The request of a client that
 /// means it is right behind its connection. With 512 connections room is made 2,048 times a second, so that the 4,096
@@ -26,6 +26,7 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
+    /// By number, when each may have to give way.
     all: BTreeMap<u64, (Instant, Arc<Eviction>)>,
 }
 
@@ -45,26 +46,27 @@ impl Queue {
     /// its own.
     pub(crate) async fn make_room(&self) {
         loop {
-            match self.first_due() {
-                Some(due) if due <= Instant::now() => {
-                    self.tell_first();
-                    self.spared.notified().await;
+            let first = self.lock().all.first_key_value().map(|(number, (due, _))| (*number, *due));
+            match first {
+                Some((number, due)) => {
+                    sleep_until(due).await;
+                    if self.tell(number) {
+                        self.spared.notified().await;
+                    }
                 }
-                Some(due) => sleep_until(due).await,
                 None => self.joined.notified().await,
             }
         }
     }
 
-    fn first_due(&self) -> Option<Instant> {
-        self.lock().all.first_key_value().map(|(_, (since, _))| *since + GRACE)
-    }
-
-    fn tell_first(&self) {
-        if let Some((_, (_, eviction))) = self.lock().all.pop_first() {
+    /// Tells a connection to give way, if it still waits.
+    fn tell(&self, number: u64) -> bool {
+        let told = self.lock().all.remove(&number);
+        if let Some((_, eviction)) = &told {
             eviction.is_due.store(true, Ordering::Relaxed);
             eviction.told.notify_one();
         }
+        told.is_some()
     }
 }
 
@@ -105,7 +107,7 @@ impl Place {
         let number = waiting.next;
         waiting.next += 1;
         self.0.number.store(number, Ordering::Relaxed);
-        waiting.all.insert(number, (Instant::now(), Arc::clone(&self.0.eviction)));
+        waiting.all.insert(number, (sleep(GRACE).deadline(), Arc::clone(&self.0.eviction)));
         drop(waiting);
         self.0.queue.joined.notify_one();
     }
