@@ -8,6 +8,7 @@ use std::process::Command;
 
 pub(crate) fn run() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], &[])?;
     let everything = ["-j2", "--workspace", "--all-targets", "--all-features"];
     cargo(&[&["clippy"], &everything[..], &["--", "-D", "warnings"]].concat(), &[])?;
     let doc = ["doc", "-j2", "--workspace", "--no-deps", "--all-features", "--document-private-items"];

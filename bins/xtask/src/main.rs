@@ -9,6 +9,7 @@ mod cluster_demo;
 mod codegen;
 mod demo;
 mod example;
+mod fuzz;
 mod lint;
 mod plain_envoy;
 mod rig;
@@ -36,6 +37,8 @@ enum Task {
     Test(test::Arguments),
     /// All faults together, for as long as one likes.
     Soak(soak::Arguments),
+    /// Feeds made-up input to whatever reads what others write.
+    Fuzz(fuzz::Arguments),
     /// Checks format, clippy, documentation, generated files, and licences and bans of dependencies.
     Lint,
     /// Writes the files that are generated from the code.
@@ -59,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lint => lint::run(),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),

@@ -1,15 +1,15 @@
 //! `cargo xtask test`
 
 use crate::cargo::cargo;
-use crate::{example, tools};
+use crate::{example, fuzz, tools};
 use anyhow::Result;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test
-  cargo xtask test --quick    leaves the example and the demos out")]
+  cargo xtask test --quick    leaves fuzzing, the example and the demos out")]
 pub(crate) struct Arguments {
-    /// Leaves the example and the demos out.
+    /// Leaves fuzzing, the example and the demos out.
     #[arg(long)]
     quick: bool,
 }
@@ -18,6 +18,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tools::for_tests()?;
     cargo(&["test", "-j2", "--workspace", "--all-features"], &[])?;
     if !arguments.quick {
+        fuzz::smoke()?;
         example::run()?;
         // Each by a cargo of its own, as a user has it: one of them goes into a network of its own, and the tests'
         // build has put another program where this one was.

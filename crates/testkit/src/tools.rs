@@ -43,6 +43,8 @@ pub enum Tool {
     Lego,
     /// Checks licences and bans of dependencies.
     CargoDeny,
+    /// Runs fuzz targets.
+    CargoFuzz,
 }
 
 /// Why a program can not be had.
@@ -102,7 +104,7 @@ pub enum ToolError {
 
 impl Tool {
     /// All of them, in the order in which they need each other.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Go,
         Self::Pebble,
         Self::PebbleChalltestsrv,
@@ -116,6 +118,7 @@ impl Tool {
         Self::Certbot,
         Self::Lego,
         Self::CargoDeny,
+        Self::CargoFuzz,
     ];
 
     /// The name, which is also that of its file in the cache.
@@ -134,6 +137,7 @@ impl Tool {
             Self::Certbot => "certbot",
             Self::Lego => "lego",
             Self::CargoDeny => "cargo-deny",
+            Self::CargoFuzz => "cargo-fuzz",
         }
     }
 
@@ -151,6 +155,7 @@ impl Tool {
             Self::Certbot => "5.8.0",
             Self::Lego => "debian",
             Self::CargoDeny => "0.20.2",
+            Self::CargoFuzz => "0.13.1",
         }
     }
 
@@ -158,6 +163,7 @@ impl Tool {
     pub fn takes(self) -> &'static str {
         match self {
             Self::Pebble | Self::PebbleChalltestsrv | Self::Etcd | Self::Kubectl => "under a minute",
+            Self::CargoFuzz => "a minute or two",
             Self::Helm => "three or four minutes",
             Self::KubeApiserver | Self::Istiod | Self::CargoDeny => "six or seven minutes",
             _ => "seconds",
@@ -179,7 +185,7 @@ impl Tool {
 
     /// Whether one on `PATH` is as good: the version does not matter.
     fn may_be_of_the_machine(self) -> bool {
-        matches!(self, Self::Lego | Self::CargoDeny)
+        matches!(self, Self::Lego | Self::CargoDeny | Self::CargoFuzz)
     }
 
     /// Where the program is within its folder of the cache.
@@ -190,6 +196,7 @@ impl Tool {
             Self::Lego => "usr/bin/lego",
             Self::GatewayApiCrds => "standard",
             Self::CargoDeny => "bin/cargo-deny",
+            Self::CargoFuzz => "bin/cargo-fuzz",
             other => other.name(),
         }
     }

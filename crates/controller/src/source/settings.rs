@@ -157,3 +157,55 @@ fn is_duration(text: &str) -> bool {
     };
     (2..=32).contains(&text.len()) && text.split_inclusive(['h', 'm', 's']).all(is_part)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What the annotations are that are read.
+    const READ: [&str; 8] = [
+        annotation::ISSUER,
+        annotation::CLUSTER_ISSUER,
+        annotation::PROFILE,
+        annotation::PRIVATE_KEY_ALGORITHM,
+        annotation::PRIVATE_KEY_SIZE,
+        annotation::PRIVATE_KEY_ROTATION_POLICY,
+        annotation::COMMON_NAME,
+        annotation::RENEW_BEFORE,
+    ];
+
+    /// Anything, and what is nearly right.
+    fn any_value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[a-z.*-]{0,80}",
+            "[0-9]{1,12}[hms]",
+            Just("ECDSA".to_owned()),
+            Just("RSA".to_owned()),
+            Just("4096".to_owned()),
+            "x{0,300}",
+        ]
+    }
+
+    proptest! {
+        /// What is taken is of the form that a Certificate may have; an error shows little of the value.
+        #[test]
+        fn annotations_hold_anything(values in prop::collection::btree_map(0_usize..8, any_value(), 0..8)) {
+            let annotations = values.into_iter().map(|(index, value)| (READ[index].to_owned(), value)).collect();
+            match Settings::read(&annotations) {
+                Ok(settings) => {
+                    prop_assert!(settings.issuer.name.len() <= 253);
+                    prop_assert!(settings.profile.is_none_or(|profile| (1..=64).contains(&profile.chars().count())));
+                    prop_assert!(settings.common_name.is_none_or(|name| name.len() <= 64 && !name.contains('*')));
+                    let duration = settings.renew_before.map(|text| text.parse::<kube::core::Duration>());
+                    prop_assert!(duration.is_none_or(|duration| duration.is_ok()));
+                    let size = settings.private_key.and_then(|key| key.size);
+                    prop_assert!(size.is_none_or(|size| [256, 384, 2048, 3072, 4096].contains(&size)));
+                }
+                Err(SourceError::TwoIssuers) => {}
+                Err(SourceError::Value { value, .. }) => prop_assert!(value.chars().count() <= SHOWN_VALUE),
+            }
+        }
+    }
+}

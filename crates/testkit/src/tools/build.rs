@@ -30,7 +30,7 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
         Tool::Helm => helm(into),
         Tool::Certbot => certbot(into),
         Tool::Lego => lego(into),
-        Tool::CargoDeny => cargo_deny(into),
+        Tool::CargoDeny | Tool::CargoFuzz => cargo_install(tool, into),
     }
 }
 
@@ -197,13 +197,13 @@ fn lego(into: &Path) -> Result<(), ToolError> {
     Ok(())
 }
 
-fn cargo_deny(into: &Path) -> Result<(), ToolError> {
+fn cargo_install(tool: Tool, into: &Path) -> Result<(), ToolError> {
     let mut cargo = Command::new("cargo");
     // Not into the target folder of whoever asked.
     cargo
         .env("CARGO_TARGET_DIR", into.join("target"))
         .args(["install", "--quiet", "-j2", "--locked", "--root"]);
-    run(Tool::CargoDeny, cargo.arg(into).arg(format!("cargo-deny@{}", Tool::CargoDeny.version())))?;
+    run(tool, cargo.arg(into).arg(format!("{tool}@{}", tool.version())))?;
     let target = into.join("target");
     fs::remove_dir_all(&target).map_err(|source| ToolError::Cache { path: target, source })
 }
