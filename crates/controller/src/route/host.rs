@@ -84,6 +84,7 @@ impl<'a> ServerHost<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_pattern_fits_by_name_by_suffix_or_always() {
@@ -139,6 +140,61 @@ mod tests {
             let host = ServerHost::parse(entry);
             assert_eq!(host.host, "www.example.test");
             assert_eq!(host.admits(namespace, "infra"), wanted, "{entry} {namespace}");
+        }
+    }
+
+    /// Few labels, so that patterns and hosts often meet, in any case.
+    fn any_host() -> impl Strategy<Value = String> {
+        prop::collection::vec("[abAB]{1,2}", 1..5).prop_map(|labels| labels.join("."))
+    }
+
+    fn any_pattern() -> impl Strategy<Value = String> {
+        prop_oneof![any_host(), any_host().prop_map(|host| format!("*.{host}")), Just("*".to_owned())]
+    }
+
+    /// What Envoy does, said in labels: how many of them are given, `None` where the pattern does not fit.
+    fn labels_given(pattern: &str, host: &str) -> Option<(bool, usize)> {
+        let labels = |name: &str| name.to_lowercase().rsplit('.').map(str::to_owned).collect::<Vec<_>>();
+        let (given, host) = (labels(pattern), labels(host));
+        match given.last().map(String::as_str) {
+            Some("*") => {
+                let given = &given[..given.len() - 1];
+                (host.len() > given.len() && host.starts_with(given)).then_some((false, given.len()))
+            }
+            _ => (given == host).then_some((true, given.len())),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fits_as_its_labels_do(pattern in any_pattern(), host in any_host()) {
+            let (fit, given) = (fit(&pattern, &host), labels_given(&pattern, &host));
+            prop_assert_eq!(fit.is_some(), given.is_some());
+            prop_assert_eq!(fit == Some(Fit::Exact), given.is_some_and(|(is_exact, _)| is_exact));
+            prop_assert_eq!(fit, super::fit(&pattern.to_uppercase(), &host.to_lowercase()));
+            let below = given.map(|(is_exact, given)| is_exact || (given > 0 && host.split('.').count() == given + 1));
+            prop_assert_eq!(fit_one_label(&pattern, &host).is_some(), below == Some(true));
+        }
+
+        #[test]
+        fn one_pattern_is_the_most_specific(patterns in prop::collection::vec(any_pattern(), 0..12), host in any_host()) {
+            let fitting = patterns.iter().filter_map(|pattern| labels_given(pattern, &host).map(|given| (given, pattern)));
+            let best = fitting.max_by_key(|(given, _)| *given).map(|(_, pattern)| pattern.to_lowercase());
+            let found = most_specific(patterns.iter().map(String::as_str), &host);
+            prop_assert_eq!(found.map(|(_, pattern)| pattern.to_lowercase()), best);
+        }
+
+        #[test]
+        fn an_address_is_below_nothing(address in any::<std::net::Ipv4Addr>(), pattern in "[*][.][0-9.]{1,9}") {
+            prop_assert_eq!(fit(&pattern, &address.to_string()), None);
+        }
+
+        #[test]
+        fn a_namespace_part_admits_its_own(part in "[a-c.*]", namespace in "[a-c]", home in "[a-c]", host in any_host()) {
+            let entry = format!("{part}/{host}");
+            let admits = ServerHost::parse(&entry).admits(&namespace, &home);
+            prop_assert_eq!(admits, part == "*" || part == namespace || (part == "." && namespace == home));
+            prop_assert!(ServerHost::parse(&host).admits(&namespace, &home));
         }
     }
 }
