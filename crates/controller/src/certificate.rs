@@ -29,8 +29,8 @@ use std::time::Duration;
 /// When something that only a person can change is looked at again, if nothing is heard of it.
 const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
 
-/// When a status is written again that could not be.
-const SHOW_AGAIN: Duration = Duration::from_secs(10);
+/// When the API server is asked again that had no answer, though it was asked with patience.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(crate) struct Obstacle {
     pub(crate) reason: String,
     /// What to do.
     pub(crate) message: String,
+    /// Whether it goes by itself, and soon.
+    pub(crate) is_passing: bool,
 }
 
 /// Where a Certificate stands.
@@ -119,10 +121,11 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
         controller.budgets.withdraw(&certificate.uid().unwrap_or_default());
     }
     if !is_shown {
-        return Action::requeue(SHOW_AGAIN);
+        return Action::requeue(ASK_AGAIN);
     }
     match outcome {
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
+        Outcome::Blocked(obstacle) if obstacle.is_passing => Action::requeue(ASK_AGAIN),
         Outcome::Blocked(_) => {
             controller.block(ObjectRef::from_obj(&*certificate));
             Action::requeue(LOOK_AT_OBSTACLE)
@@ -227,7 +230,7 @@ async fn present(wish: &Wish, controller: &Controller) -> Result<Option<Arc<Know
         None => {
             let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), &wish.secret.namespace);
             let secret = secrets.get_opt(&wish.secret.name).await.map_err(|error| {
-                Obstacle::new("SecretNotReadable", format!("Secret {}: {error}", wish.secret))
+                Obstacle::of_api("SecretNotReadable", format!("Secret {}: {error}", wish.secret), &error)
             })?;
             secret.map(|secret| Arc::new(KnownSecret::of(&secret)))
         }
@@ -388,7 +391,7 @@ fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: 
             let news = news(true, "Issued", &message);
             Situation { ready: ready("Issued", &until), issuing: Mark::new(false, "Idle", ""), news }
         }
-        Outcome::Blocked(Obstacle { reason, message }) => Situation {
+        Outcome::Blocked(Obstacle { reason, message, .. }) => Situation {
             ready: ready(reason, message),
             issuing: Mark::new(false, reason, message.clone()),
             news: news(false, reason, message),

@@ -1,18 +1,32 @@
 //! Following all objects of a kind.
 
+use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::Lookup;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
+use kube::runtime::watcher::{self, Event, ExponentialBackoff, watcher};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::pin::pin;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
+
+/// The waits before a watch that broke is begun again. What is not seen is not done, so that the longest is short beside
+/// what kube takes by default, 30 seconds after six watches in a row whose history was gone.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// After so long without a break the next wait is the first again.
+const UNBROKEN: Duration = Duration::from_secs(30);
+
+/// How often a kind is looked for that the cluster does not have.
+const ABSENT: Duration = Duration::from_secs(30);
 
 /// Keeps a store in step with the API server, for ever: a watch that expires or breaks is begun again.
 ///
@@ -31,7 +45,7 @@ pub(crate) async fn follow<K>(
     <K as kube::Resource>::DynamicType: Default + Eq + Hash + Clone,
     K: Lookup<DynamicType = <K as kube::Resource>::DynamicType>,
 {
-    let mut events = pin!(watcher(api, config.page_size(PAGE)).default_backoff());
+    let mut events = pin!(watcher(api, config.page_size(PAGE)).backoff(backoff()));
     while let Some(event) = events.next().await {
         match event {
             Ok(mut event) => {
@@ -49,6 +63,7 @@ pub(crate) async fn follow<K>(
             }
             Err(error) if is_absent(&error) => {
                 synced.send_replace(true);
+                tokio::time::sleep(ABSENT).await;
             }
             Err(error) => {
                 let kind = <K as kube::Resource>::kind(&Default::default()).into_owned();
@@ -56,6 +71,15 @@ pub(crate) async fn follow<K>(
             }
         }
     }
+}
+
+fn backoff() -> impl Backoff {
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .without_max_times()
+        .with_jitter();
+    ResetTimerBackoff::new(ExponentialBackoff::from(waits), UNBROKEN)
 }
 
 /// Whether the cluster has no such kind, or does not let it be read: a controller of one namespace may not see

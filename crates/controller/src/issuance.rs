@@ -158,8 +158,9 @@ async fn request(
 async fn kept_key(wish: &Wish, controller: &Controller) -> Result<Option<CertificateKey>, Obstacle> {
     let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), &wish.secret.namespace);
     let secret = secrets.get_opt(&wish.secret.name).await;
-    let secret = secret
-        .map_err(|error| Obstacle::new("SecretNotReadable", format!("Secret {}: {error}", wish.secret)))?;
+    let secret = secret.map_err(|error| {
+        Obstacle::of_api("SecretNotReadable", format!("Secret {}: {error}", wish.secret), &error)
+    })?;
     let pem = secret.as_ref().and_then(pair).map(|(_, key)| key);
     Ok(pem.and_then(|pem| CertificateKey::from_pem(&pem).ok()))
 }
@@ -185,7 +186,7 @@ async fn publish_bundle(
     let known = controller.secrets.get(&wish.secret);
     let ownership = known.as_ref().or(present).map_or(Ownership::Absent, |known| known.ownership);
     let written = publish(&controller.client, &secret, ownership).await;
-    let written = written.map_err(|error| Obstacle::new("SecretNotWritten", crate::report::chain(&error)))?;
+    let written = written.map_err(|error| Obstacle::of_secret(&error))?;
     Ok(controller.secrets.insert(&written))
 }
 
@@ -243,9 +244,9 @@ pub(crate) async fn decorate(
     if is_ours && present.template.as_ref() == Some(&template) {
         return Ok(());
     }
-    let failed = |message: String| Obstacle::new("SecretNotWritten", message);
     let secrets: Api<Secret> = Api::namespaced(controller.client.clone(), &wish.secret.namespace);
-    let secret = secrets.get(&wish.secret.name).await.map_err(|error| failed(error.to_string()))?;
+    let secret = secrets.get(&wish.secret.name).await;
+    let secret = secret.map_err(|error| Obstacle::of_api("SecretNotWritten", error.to_string(), &error))?;
     let Some((chain_pem, key_pem)) = pair(&secret) else { return Ok(()) };
     let adopted = || Origin {
         directory: wish.wanted.directory.clone(),
@@ -259,7 +260,7 @@ pub(crate) async fn decorate(
         origin: origin.clone().unwrap_or_else(adopted),
     };
     let written = publish(&controller.client, &rendered(certificate, wish, &issued), Ownership::Ours).await;
-    let written = written.map_err(|error| failed(crate::report::chain(&error)))?;
+    let written = written.map_err(|error| Obstacle::of_secret(&error))?;
     controller.secrets.insert(&written);
     Ok(())
 }

@@ -26,6 +26,9 @@ const MAX_DURATION: Duration = Duration::from_secs(60 * 60);
 /// How soon the holder renews again where the record was changed by somebody else.
 const AFTER_CONFLICT: Duration = Duration::from_millis(200);
 
+/// How soon the holder renews again where the server has no room for it: a replica that leads anew asks for far more.
+const AFTER_REFUSAL: Duration = Duration::from_millis(500);
+
 /// Which Lease, who asks for it, and how long it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseOptions {
@@ -231,6 +234,9 @@ impl Record {
                 Ok(Renewal::Lost(reason)) => return self.report_loss(&reason),
                 Err(error) => {
                     warn!(lease = %self.options.name, %error, "the Lease could not be renewed, it is tried again");
+                    if error.is_of_busy_server() {
+                        wait = wait.min(AFTER_REFUSAL);
+                    }
                 }
             }
         }
@@ -375,6 +381,10 @@ impl LeaseError {
 
     fn is_not_found(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 404)
+    }
+
+    fn is_of_busy_server(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if matches!(status.code, 429 | 503))
     }
 }
 

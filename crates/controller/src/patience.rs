@@ -77,8 +77,17 @@ pub(crate) async fn marked(answer: Response<Body>) -> Result<Response<Body>, Box
     Ok(Response::from_parts(parts, Body::from(body.to_vec())))
 }
 
-fn is_passing(status: StatusCode) -> bool {
+fn is_broken(status: StatusCode) -> bool {
     matches!(status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY)
+}
+
+/// Whether what failed, though it was asked with patience, may do as well later: the server is busy, broken or gone. What
+/// it refuses waits for a person.
+pub(crate) fn is_passing(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 409 | 429 | 500..),
+        _ => true,
+    }
 }
 
 impl Policy<Request<Body>, Response<Body>, BoxError> for Patience {
@@ -96,7 +105,7 @@ impl Policy<Request<Body>, Response<Body>, BoxError> for Patience {
             }
             Ok(response) if response.extensions().get::<Collision>().is_some() => self.after_conflict(),
             _ if !is_repeatable => None,
-            Ok(response) if is_passing(response.status()) => self.after_break(),
+            Ok(response) if is_broken(response.status()) => self.after_break(),
             Ok(_) => return self.busy.retry(request, result),
             Err(error) if error.is::<LeaseLost>() => None,
             Err(_) => self.after_break(),

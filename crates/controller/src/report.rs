@@ -2,11 +2,13 @@
 
 use crate::certificate::{Mark, Obstacle, Situation};
 use crate::controller::Controller;
+use crate::patience;
 use gatecert_api::{
     Certificate, CertificateStatus, ConditionType, FailedAttempts, Issuance, LastError, RenewalInformation,
     annotation, conditions_with,
 };
 use gatecert_issue::{CertificateFacts, Failures, ObtainError, StoredWindow, Wanted};
+use gatecert_publish::kubernetes::SecretError;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
@@ -213,6 +215,20 @@ impl Controller {
 
 impl Obstacle {
     pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: message.into() }
+        Self { reason: reason.to_owned(), message: message.into(), is_passing: false }
+    }
+
+    /// One that the API server puts in the way.
+    pub(crate) fn of_api(reason: &str, message: impl Into<String>, error: &kube::Error) -> Self {
+        Self { is_passing: patience::is_passing(error), ..Self::new(reason, message) }
+    }
+
+    /// A Secret could not be written.
+    pub(crate) fn of_secret(error: &SecretError) -> Self {
+        let (reason, message) = ("SecretNotWritten", chain(error));
+        match error {
+            SecretError::Write { source, .. } => Self::of_api(reason, message, source),
+            _ => Self::new(reason, message),
+        }
     }
 }

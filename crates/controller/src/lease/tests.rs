@@ -231,6 +231,17 @@ async fn survives_a_fault_that_is_shorter() {
     }
 }
 
+/// Of ten requests one has room: the Lease is not lost by it.
+#[tokio::test(start_paused = true)]
+async fn asks_a_busy_server_more_often() {
+    let server = Server::default();
+    let leadership = acquire_as(&server, "a").await;
+    server.0.lock().unwrap().requests.clear();
+    server.fail(Method::PUT, Some(StatusCode::TOO_MANY_REQUESTS));
+    assert_eq!(seconds(leadership.lost()).await.1, 10);
+    assert_eq!(server.0.lock().unwrap().requests, vec![Method::PUT; 10]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn loses_to_a_conflict_with_another_holder() {
     let server = Server::default();

@@ -26,6 +26,9 @@ const ONLY: &[&str] = &["--only-namespace", "bad-api"];
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 32);
 
+/// What failed in spite of all is tried again within a minute, and more than one thing may.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// How many certificates are issued, and renewed.
 const CERTIFICATES: usize = 8;
 
@@ -121,7 +124,7 @@ pub(crate) async fn is_lived_with(world: &World) -> Outcome {
         world.apply(&[gateway, Alone::certificate(BAD.0, name, &host)].concat()).await?;
     }
     for name in &names {
-        let ready = world.ready(BAD.0, name).await;
+        let ready = world.ready_within(BAD.0, name, PATIENCE).await;
         ready.map_err(|error| format!("{error}: {}", replica.process.log()))?;
     }
     assert_eq!(issued(world) - issued_before, CERTIFICATES, "each once");
@@ -133,11 +136,12 @@ pub(crate) async fn is_lived_with(world: &World) -> Outcome {
     }
     for name in &names {
         let is_renewed = world
-            .until(BAD.0, name, |certificate| {
+            .until_for(BAD.0, name, PATIENCE, |certificate| {
                 let revision = certificate.status.as_ref().and_then(|status| status.revision);
                 revision == Some(2) && !certificate.annotations().contains_key("gatecert.dev/renew")
             })
-            .await?;
+            .await
+            .map_err(|error| format!("{error}: {}", replica.process.log()))?;
         world.nothing_left_of(&is_renewed.uid().unwrap_or_default()).await?;
     }
     assert_eq!(issued(world) - issued_before, 2 * CERTIFICATES, "each once more");

@@ -186,7 +186,17 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         namespace: &str,
         name: &str,
     ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
-        self.until(namespace, name, |certificate| {
+        self.ready_within(namespace, name, PATIENCE).await
+    }
+
+    /// The same, with more or less patience.
+    pub(crate) async fn ready_within(
+        &self,
+        namespace: &str,
+        name: &str,
+        patience: Duration,
+    ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
+        self.until_for(namespace, name, patience, |certificate| {
             condition(certificate, "Ready").is_some_and(|ready| {
                 ready.status == "True" && ready.observed_generation == certificate.metadata.generation
             }) && certificate.status.as_ref().is_some_and(|status| status.issuance.is_none())

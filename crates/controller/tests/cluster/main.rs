@@ -5,6 +5,7 @@
 
 mod alone;
 mod bad_api;
+mod busy_api;
 mod change;
 mod cost;
 mod crash;
@@ -104,6 +105,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         secrecy::no_key_is_logged,
         limits::a_crowd_waits_its_turn,
         bad_api::is_lived_with,
+        busy_api::has_room_in_the_end,
         crash::at_every_point,
     ]
 }
