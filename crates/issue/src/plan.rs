@@ -224,7 +224,9 @@ pub fn renews_at(observed: &Observed<'_>) -> Option<Timestamp> {
 fn renewal_of(certificate: &CertificateFacts, observed: &Observed<'_>) -> Renewal {
     let issued_at = observed.origin.map(|origin| origin.issued_at);
     let rested_at = renewal::rested_at(certificate, issued_at, observed.now);
-    renewal::renewal(certificate, observed.ari, observed.jitter, observed.renew_before).not_before(rested_at)
+    let renewal = renewal::renewal(certificate, observed.ari, observed.jitter, observed.renew_before);
+    // One that ends before it begins is no reason to wait for its beginning.
+    renewal.not_after(certificate.not_after).not_before(rested_at)
 }
 
 fn look_again_at(observed: &Observed<'_>) -> Timestamp {
@@ -295,6 +297,8 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, names: &BTreeSet<Identifier>) ->
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -126,6 +126,10 @@ impl Renewal {
     pub(crate) fn not_before(self, time: Timestamp) -> Self {
         Self { at: self.at.max(time), ..self }
     }
+
+    pub(crate) fn not_after(self, time: Timestamp) -> Self {
+        Self { at: self.at.min(time), ..self }
+    }
 }
 
 /// When a certificate is to be renewed.
@@ -168,8 +172,9 @@ pub(crate) fn rested_at(
     now: Timestamp,
 ) -> Timestamp {
     let rest = SignedDuration::from_secs(certificate.life().as_secs() / REST_PART).min(LONGEST_REST);
-    let from = issued_at.filter(|issued_at| issued_at.duration_since(now) <= MAX_AHEAD);
-    later(from.unwrap_or(certificate.not_before), rest)
+    let mut known = issued_at.into_iter().chain([certificate.not_before]);
+    let from = known.find(|from| from.duration_since(now) <= MAX_AHEAD);
+    from.map_or(Timestamp::MIN, |from| later(from, rest))
 }
 
 /// The usual moment: two thirds of the life, or its half where it is short.

@@ -94,9 +94,11 @@ impl Failures {
             count => STEPS.get(count.saturating_sub(1) as usize).copied().unwrap_or(DAILY),
         };
         let why = if self.permanent { Why::Refused } else { Why::Failed { count: self.count } };
-        let until = self.last.saturating_add(step).unwrap_or(Timestamp::MAX);
+        let after = |wait| self.last.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let until = after(step);
         match self.retry_after_until {
-            Some(asked) if asked > until => (asked, Why::RetryAfter),
+            // What is remembered may have been written by anybody.
+            Some(asked) if asked > until => (asked.min(after(DAILY)), Why::RetryAfter),
             _ => (until, why),
         }
     }

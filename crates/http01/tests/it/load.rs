@@ -5,11 +5,12 @@ use futures::future::join_all;
 use gatecert_http01::{Responder, TokenStore};
 use std::thread;
 
-const SOCKETS: usize = 400;
-const REQUESTS_EACH: usize = 25;
+const SOCKETS: usize = 500;
+const REQUESTS_EACH: usize = 100;
+const ALL: u64 = 50_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_requests_at_once() {
+async fn fifty_thousand_requests_at_once() {
     let fixture = Fixture::start();
     let mut connections = join_all((0..SOCKETS).map(|_| fixture.connect())).await;
     let requests = request().repeat(REQUESTS_EACH);
@@ -22,10 +23,10 @@ async fn ten_thousand_requests_at_once() {
         right
     }))
     .await;
-    assert_eq!(right.iter().sum::<usize>(), 10_000);
-    assert_eq!(fixture.responder.counts().exact, 10_000);
-    assert_eq!(fixture.responder.counts().total(), 10_000);
-    assert_eq!(fixture.store.answered(HOST, TOKEN), 10_000);
+    assert_eq!(right.iter().sum::<usize>(), SOCKETS * REQUESTS_EACH);
+    assert_eq!(fixture.responder.counts().exact, ALL);
+    assert_eq!(fixture.responder.counts().total(), ALL);
+    assert_eq!(fixture.store.answered(HOST, TOKEN), ALL);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

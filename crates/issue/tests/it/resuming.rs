@@ -91,7 +91,11 @@ async fn a_kill_when_all_is_proved_already() {
 async fn begun(environment: &Environment, request: &Request) -> Entry {
     let mut solver = environment.solver();
     solver.fails_at = Some("ready");
-    obtain(&environment.account().await, request, &solver, &environment.journal, &()).await.unwrap_err();
+    let account = environment.account().await;
+    // Where names were proved before, one order in a hundred needs no solver, and is over at once.
+    while obtain(&account, request, &solver, &environment.journal, &()).await.is_ok() {
+        environment.journal.clear().await.unwrap();
+    }
     environment.journal.entry().unwrap()
 }
 
