@@ -1,7 +1,8 @@
 //! Asks every gateway as the CA will ask it, before the CA is told to.
 
 use crate::route::Probe;
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::stream;
 use gatecert_render::Challenge;
 use reqwest::header::HOST;
 use reqwest::redirect::Policy;
@@ -19,6 +20,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(15);
 
 /// The longest wait between two rounds.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// How many are asked at a time: a gateway may have as many Pods as somebody writes into an EndpointSlice.
+const AT_A_TIME: usize = 128;
 
 /// The largest answer that is read, in bytes. A key authorization has fewer than 128 (RFC 8555 section 8.3 and
 /// Let's Encrypt's own bound).
@@ -118,9 +122,15 @@ impl Prober {
             .collect();
         let mut wait = FIRST_WAIT;
         loop {
-            let answers =
-                join_all(open.iter().map(|(probe, address, challenge)| self.ask(probe, *address, challenge)));
-            let misses: Vec<_> = answers.await;
+            let asks: Vec<_> =
+                open.iter().map(|(probe, address, challenge)| self.ask(probe, *address, challenge)).collect();
+            let misses: Vec<_> = tokio::select! {
+                misses = stream::iter(asks).buffered(AT_A_TIME).collect() => misses,
+                () = &mut deadline => {
+                    let late = open.iter().map(|(probe, address, _)| miss(probe, *address, What::TimedOut));
+                    return Err(late.collect());
+                }
+            };
             open = open
                 .into_iter()
                 .zip(&misses)
@@ -139,7 +149,7 @@ impl Prober {
     }
 
     async fn ask(&self, probe: &Probe, address: SocketAddr, challenge: &Challenge) -> Option<Miss> {
-        let miss = |what| Miss { host: probe.host.clone(), gateway: probe.gateway.clone(), address, what };
+        let miss = |what| miss(probe, address, what);
         match self.answer(probe, address, challenge).await {
             Ok((200, body)) if body.trim_ascii_end() == challenge.key_authorization.as_bytes() => None,
             Ok((200, _)) => Some(miss(What::OtherBody)),
@@ -175,6 +185,10 @@ impl Prober {
         }
         Ok((status, body))
     }
+}
+
+fn miss(probe: &Probe, address: SocketAddr, what: What) -> Miss {
+    Miss { host: probe.host.clone(), gateway: probe.gateway.clone(), address, what }
 }
 
 fn builder() -> reqwest::ClientBuilder {

@@ -3,7 +3,7 @@
 use super::others::{name_of, namespace_of, object_name};
 use crate::cluster::{Cluster, EndpointSlice, Service, ServicePort};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The label of an EndpointSlice that names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -104,8 +104,23 @@ fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
     // The addresses of one endpoint are the same Pod, so the first will do. Names are not asked.
     let addresses = pods.filter_map(|endpoint| endpoint.addresses.first()?.parse::<IpAddr>().ok());
     addresses
+        .filter(may_be_gateway)
         .flat_map(|address| numbers.iter().map(move |number| SocketAddr::new(address, *number)))
         .collect()
+}
+
+/// The metadata service of AWS over IPv6; elsewhere such services have addresses of the link.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// Whether a gateway may have this address: what can only be the controller's own machine, or the link that it is on,
+/// nobody may have it ask.
+pub(super) fn may_be_gateway(address: &IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_near = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast() || address.octets()[0] == 0,
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == METADATA,
+    };
+    !(is_near || address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
 /// Addresses as a solver names them: `address` or `address:port`. A port is the one for HTTP, so that HTTPS is asked on
@@ -113,9 +128,9 @@ fn ready(slice: &EndpointSlice, port: &ServicePort) -> Vec<SocketAddr> {
 ///
 /// # Errors
 ///
-/// What is wrong with the first that is neither.
+/// What is wrong with the first that is neither, or that no gateway has.
 pub(super) fn given(addresses: &[String], public: u16) -> Result<BTreeSet<SocketAddr>, String> {
-    let read = |text: &String| {
+    let parse = |text: &String| {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(SocketAddr::new(address, public));
@@ -126,7 +141,16 @@ pub(super) fn given(addresses: &[String], public: u16) -> Result<BTreeSet<Socket
         if public != HTTP {
             address.set_port(public);
         }
-        Ok(address)
+        Ok::<_, String>(address)
+    };
+    let read = |text: &String| {
+        let address = parse(text)?;
+        may_be_gateway(&address.ip()).then_some(address).ok_or_else(|| {
+            format!(
+                "`{text}` in the addresses of the solver is of this machine or its link, where no gateway is: name an \
+                 address that leads to the gateway from outside"
+            )
+        })
     };
     addresses.iter().map(read).collect()
 }
@@ -223,5 +247,37 @@ ports: [{name: http, port: 8080}]
         assert_eq!(read("192.0.2.1:30080", HTTPS).unwrap(), "192.0.2.1:443");
         assert_eq!(read("[2001:db8::1]", HTTPS).unwrap(), "[2001:db8::1]:443");
         assert!(read("gateway.test", HTTP).is_err());
+    }
+
+    /// A tenant writes Issuers and EndpointSlices, and the controller is not to ask for it where a tenant can not.
+    #[test]
+    fn nothing_near_the_controller_is_asked() {
+        let of_pod = |address: &str| {
+            let slice = serde_json::json!({
+                "endpoints": [{"addresses": [address]}], "ports": [{"name": "http", "port": 80}],
+            });
+            ready(&serde_json::from_value(slice).unwrap(), &ServicePort { name: "http".into(), port: 80 })
+        };
+        for near in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+        ] {
+            let error = given(&[near.to_owned()], HTTP).unwrap_err();
+            assert!(error.contains("no gateway"), "{near}: {error}");
+            assert_eq!(of_pod(near), [], "{near}");
+        }
+        assert_eq!(of_pod("10.0.0.1").len(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Gateways of the Gateway API that serve a name.
 
-use super::endpoints::{HTTP, given, pods};
+use super::endpoints::{HTTP, given, may_be_gateway, pods};
 use super::entitlement::{Served, selects, served_by_others};
 use super::host::{Fit, fit, is_address};
 use super::others::{name_of, namespace_of, object_name};
@@ -349,6 +349,7 @@ impl<'a> Listening<'a> {
         let status = self.gateway.status.iter().flat_map(|status| &status.addresses);
         let numeric = status.filter(|one| one.type_.as_deref().is_none_or(|type_| type_ == "IPAddress"));
         let addresses = numeric.filter_map(|one| one.value.parse::<IpAddr>().ok());
+        let addresses = addresses.filter(may_be_gateway);
         let addresses: BTreeSet<_> = addresses.map(|address| SocketAddr::new(address, HTTP)).collect();
         if addresses.is_empty() {
             return Err(

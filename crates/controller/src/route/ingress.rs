@@ -1,6 +1,6 @@
 //! Ingress classes that serve a name.
 
-use super::endpoints::{HTTP, given, pods, services_of};
+use super::endpoints::{HTTP, given, may_be_gateway, pods, services_of};
 use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, fit_one_label, is_address};
 use super::others::{namespace_of, object_name};
@@ -162,7 +162,7 @@ fn published(ingress: &Ingress) -> Vec<SocketAddr> {
     let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let all = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
     let addresses = all.iter().filter_map(|one| one.ip.as_deref()?.parse::<IpAddr>().ok());
-    addresses.map(|address| SocketAddr::new(address, HTTP)).collect()
+    addresses.filter(may_be_gateway).map(|address| SocketAddr::new(address, HTTP)).collect()
 }
 
 #[cfg(test)]
