@@ -16,7 +16,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tools::for_tests()?;
-    cargo(&["test", "-j2", "--workspace", "--all-features"], &[])?;
+    // The figures too, which the documents quote.
+    cargo(&["test", "-j2", "--workspace", "--all-features", "--", "--show-output"], &[])?;
     if !arguments.quick {
         fuzz::smoke()?;
         example::run()?;

@@ -243,6 +243,34 @@ proptest! {
     }
 }
 
+/// Attempts come after one and after ten minutes more, and the first one that finds the CA up is the last: at a first
+/// issue and at a renewal.
+#[test]
+fn a_ca_that_is_down_for_ten_minutes() {
+    for is_renewal in [false, true] {
+        let mut simulation = Simulation::new(90 * DAY, Ari::None);
+        if is_renewal {
+            simulation.look(true);
+            while simulation.attempts == simulation.issued && simulation.now < after(start(), 59 * DAY) {
+                simulation.look(true);
+            }
+        }
+        let issued = simulation.issued;
+        let mut attempts = Vec::new();
+        while simulation.issued == issued {
+            let (now, before) = (simulation.now, simulation.attempts);
+            let down_until = attempts.first().map_or(now, |first| *first) + SignedDuration::from_mins(10);
+            simulation.look(now >= down_until);
+            if simulation.attempts > before {
+                attempts.push(now);
+            }
+        }
+        let minutes: Vec<_> = attempts.iter().map(|at| at.duration_since(attempts[0]).as_mins()).collect();
+        assert_eq!(minutes, [0, 1, 11], "renewal: {is_renewal}");
+        assert!(!simulation.lapsed);
+    }
+}
+
 /// What one of many has: one lives for ten minutes, ten for six hours, the others for days. The CA says all kinds of things
 /// about their renewal, and the clock is wrong by up to half a day, or jumps by hours now and then.
 struct Lot {
