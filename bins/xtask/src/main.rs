@@ -7,12 +7,14 @@ mod cargo;
 mod chart;
 mod cluster_demo;
 mod codegen;
+mod controller;
 mod demo;
 mod example;
 mod fuzz;
 mod lint;
 mod plain_envoy;
 mod rig;
+mod scale;
 mod soak;
 mod test;
 mod tools;
@@ -54,6 +56,8 @@ enum Bench {
     Peers(bench_peers::Arguments),
     /// The controller: from applying a Gateway to the certificate that Envoy serves.
     E2e(bench_e2e::Arguments),
+    /// The controller: many Certificates at once, on an API server and Pebble.
+    Scale(scale::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -67,5 +71,6 @@ fn main() -> anyhow::Result<()> {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),
         Task::Bench(Bench::E2e(arguments)) => bench_e2e::run(&arguments),
+        Task::Bench(Bench::Scale(arguments)) => scale::run(&arguments),
     }
 }

@@ -1,19 +1,15 @@
 //! A cluster with the controller in it, as a process of its own with the rights that it is installed with.
 
+use crate::controller::{self, RESPONDER};
 use anyhow::{Context as _, Result, bail};
-use gatecert_render::InstallOptions;
 use gatecert_testkit::cluster::{
-    APPLICATION_PORT, Application, Cluster, GRPC_PATH, GRPC_PORT, GrpcClient, Network, apply, apply_one,
-    base64, namespace, service,
+    APPLICATION_PORT, Application, Cluster, GRPC_PATH, GRPC_PORT, GrpcClient, Network, apply, base64,
+    namespace,
 };
 use gatecert_testkit::{Process, https_client, served_chain};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// Where the controller's responder is.
-const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
 /// Where the application is.
 const APPLICATION: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 4);
@@ -37,12 +33,9 @@ impl Rig {
         let cluster = Cluster::start(network).await?;
         network.add_address(RESPONDER)?;
         apply(&cluster.client, &namespace("shop")).await?;
-        for object in gatecert_render::install(&InstallOptions::default()) {
-            apply_one(&cluster.client, &serde_json::from_value(object)?).await?;
-        }
-        apply(&cluster.client, &service("gatecert-system", "gatecert-responder", RESPONDER, 8089)).await?;
+        controller::install(&cluster.client).await?;
         let application = Application::start(&network, &cluster.client, "shop", "web", APPLICATION).await?;
-        let controller = start_controller(&cluster, program).await?;
+        let controller = controller::start(&cluster.server, program, "info,gatecert_controller=debug").await?;
         apply(&cluster.client, &issuer(&cluster)).await?;
         let roots = cluster.pebble.root_pem(0).await?;
         Ok(Self { cluster, roots, controller, _application: application })
@@ -84,38 +77,6 @@ impl Rig {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host, address)).collect();
         Ok(https_client(&self.roots, &hosts)?)
     }
-}
-
-async fn start_controller(cluster: &Cluster, program: &Path) -> Result<Process> {
-    let directory = TempDir::with_prefix("gatecert-controller-")?;
-    // The rights that it is installed with, and no more.
-    let token = cluster.server.service_account_token("gatecert-system", "gatecert").await?;
-    let kubeconfig = directory.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, cluster.server.kubeconfig_for(&token))?;
-    let kubeconfig = kubeconfig.display().to_string();
-    let [responder, health] = [format!("{RESPONDER}:8089"), format!("{RESPONDER}:8081")];
-    let arguments = [
-        "--namespace",
-        "gatecert-system",
-        "--responder-listen",
-        &responder,
-        "--health-listen",
-        &health,
-        "--log",
-        "info,gatecert_controller=debug",
-        "--log-json",
-    ];
-    let mut process =
-        Process::start("gatecert-controller", program, &arguments, &[("KUBECONFIG", kubeconfig)], directory)?;
-    let client = https_client("", &[])?;
-    let ready = format!("http://{health}/readyz");
-    process
-        .wait_ready(|| {
-            let asked = client.get(&ready).send();
-            async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
-        })
-        .await?;
-    Ok(process)
 }
 
 fn issuer(cluster: &Cluster) -> String {

@@ -245,6 +245,14 @@ impl Pebble {
         &self.challtestsrv
     }
 
+    /// The number of its process.
+    ///
+    /// # Errors
+    /// It has not begun.
+    pub fn process_id(&self) -> Result<i32, StartError> {
+        self.process.id()
+    }
+
     /// What it wrote so far.
     pub fn log(&self) -> String {
         self.process.log()

@@ -98,14 +98,24 @@ impl Process {
         }
     }
 
+    /// The number of the server's process.
+    ///
+    /// # Errors
+    /// It has not begun.
+    pub fn id(&self) -> Result<i32, StartError> {
+        let failed = |source: std::io::Error| StartError::set_up(self.name, source);
+        let id = fs::read_to_string(self.directory().join("pid")).map_err(failed)?;
+        id.trim().parse().map_err(|source| StartError::set_up(self.name, format!("{id}: {source}")))
+    }
+
     /// Sends the server a signal, by its name without `SIG`: `KILL`, `STOP`, `CONT`, `TERM`.
     ///
     /// # Errors
     /// The server is not there any more.
     pub fn signal(&self, signal: &str) -> Result<(), StartError> {
         let failed = |source: std::io::Error| StartError::set_up(self.name, source);
-        let id = fs::read_to_string(self.directory().join("pid")).map_err(failed)?;
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(id.trim()).status().map_err(failed)?;
+        let id = self.id()?.to_string();
+        let sent = Command::new("kill").args([format!("-{signal}"), id]).status().map_err(failed)?;
         if !sent.success() {
             return Err(failed(std::io::Error::other(format!("signal {signal} was not taken: {sent}"))));
         }

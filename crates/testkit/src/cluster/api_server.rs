@@ -30,7 +30,7 @@ rules: [{level: Metadata}]
 #[derive(Debug)]
 pub struct ApiServer {
     process: Mutex<Option<Process>>,
-    _etcd: Process,
+    etcd: Process,
     files: TempDir,
     ca_pem: String,
 }
@@ -113,7 +113,7 @@ impl ApiServer {
         let authority = TestAuthority::new("kubernetes")?;
         write_files(&files, &authority)?;
         let etcd = start_etcd().await?;
-        let server = Self { process: Mutex::new(None), _etcd: etcd, files, ca_pem: authority.pem() };
+        let server = Self { process: Mutex::new(None), etcd, files, ca_pem: authority.pem() };
         server.resume().await?;
         Ok(server)
     }
@@ -162,6 +162,20 @@ impl ApiServer {
             .await?;
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         Ok(())
+    }
+
+    /// The number of its process; none while it is paused.
+    pub fn process_id(&self) -> Option<i32> {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.as_ref().and_then(|process| process.id().ok())
+    }
+
+    /// The number of etcd's process.
+    ///
+    /// # Errors
+    /// It has not begun.
+    pub fn etcd_process_id(&self) -> Result<i32, StartError> {
+        self.etcd.id()
     }
 
     /// Its URL.

@@ -17,7 +17,7 @@ pub use gateway::{GatewayOptions, IstioGateway};
 pub use grpc::{GRPC_PATH, GrpcClient};
 pub use istiod::Istiod;
 pub use network::{Network, TOOLS};
-pub use objects::{apply, apply_one, check, delete};
+pub use objects::{apply, apply_one, check, delete, install_definitions};
 
 use crate::{Pebble, StartError};
 use kube::Client;
@@ -62,7 +62,7 @@ impl Cluster {
         let control_plane = async {
             let server = ApiServer::start(&network).await?;
             let client = server.client().await?;
-            objects::install_definitions(&client).await?;
+            install_definitions(&client).await?;
             apply(&client, &namespace(&options.namespace)).await?;
             let istiod = Istiod::start(&server).await?;
             Ok((server, client, istiod))

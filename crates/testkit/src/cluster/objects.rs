@@ -115,7 +115,10 @@ async fn resource_of(client: &Client, kind: &GroupVersionKind) -> Result<(ApiRes
 }
 
 /// Installs Istio's and the Gateway API's definitions, and waits until they are served.
-pub(super) async fn install_definitions(client: &Client) -> Result<(), StartError> {
+///
+/// # Errors
+/// They can not be had, or the API server does not take or serve them.
+pub async fn install_definitions(client: &Client) -> Result<(), StartError> {
     let istiod = tools::ensure_async(Tool::Istiod).await?;
     let gateway_api = tools::ensure_async(Tool::GatewayApiCrds).await?;
     let istio = istiod.parent().unwrap_or_else(|| Path::new(".")).join("crd-all.gen.yaml");

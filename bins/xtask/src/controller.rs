@@ -1,0 +1,61 @@
+//! The controller as a process of its own, with the rights that it is installed with.
+
+use anyhow::Result;
+use gatecert_render::InstallOptions;
+use gatecert_testkit::cluster::{ApiServer, apply, apply_one, service};
+use gatecert_testkit::{Process, https_client};
+use kube::Client;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Where the controller's responder is.
+pub(crate) const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+/// The port of it.
+pub(crate) const RESPONDER_PORT: u16 = 8089;
+
+/// The user that the controller is to the API server.
+pub(crate) const USER: &str = "system:serviceaccount:gatecert-system:gatecert";
+
+/// Applies what `gatecert render install` prints, and the endpoint of the responder.
+pub(crate) async fn install(client: &Client) -> Result<()> {
+    for object in gatecert_render::install(&InstallOptions::default()) {
+        apply_one(client, &serde_json::from_value(object)?).await?;
+    }
+    apply(client, &service("gatecert-system", "gatecert-responder", RESPONDER, RESPONDER_PORT)).await?;
+    Ok(())
+}
+
+/// Starts the controller, which logs by `filter`, and waits until it is ready.
+pub(crate) async fn start(server: &ApiServer, program: &Path, filter: &str) -> Result<Process> {
+    let directory = TempDir::with_prefix("gatecert-controller-")?;
+    // The rights that it is installed with, and no more.
+    let token = server.service_account_token("gatecert-system", "gatecert").await?;
+    let kubeconfig = directory.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, server.kubeconfig_for(&token))?;
+    let kubeconfig = kubeconfig.display().to_string();
+    let [responder, health] = [format!("{RESPONDER}:{RESPONDER_PORT}"), format!("{RESPONDER}:8081")];
+    let arguments = [
+        "--namespace",
+        "gatecert-system",
+        "--responder-listen",
+        &responder,
+        "--health-listen",
+        &health,
+        "--log",
+        filter,
+        "--log-json",
+    ];
+    let mut process =
+        Process::start("gatecert-controller", program, &arguments, &[("KUBECONFIG", kubeconfig)], directory)?;
+    let client = https_client("", &[])?;
+    let ready = format!("http://{health}/readyz");
+    process
+        .wait_ready(|| {
+            let asked = client.get(&ready).send();
+            async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
+        })
+        .await?;
+    Ok(process)
+}
