@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
@@ -60,14 +60,14 @@ impl Connections {
         let limits = Limits { connections: limits.connections.max(1), ..limits };
         // No `pipeline_flush`: with it hyper 1.12 holds back answers while a part of the next request, or a bad one, is in the buffer.
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(limits.head_time)
-            .max_buf_size(MAX_HEAD_BYTES)
+        http.max_buf_size(MAX_HEAD_BYTES)
+            // The queue knows how long a head takes.
+            .header_read_timeout(None)
             // An answer is some 300 bytes: copied into one buffer it costs the kernel less than from two (4 % of a request).
             .writev(false)
             .half_close(true);
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
-        Self { limits, slots, queue: Arc::default(), phase: watch::Sender::new(Phase::Serving), http }
+        Self { limits, slots, queue: Queue::new(), phase: watch::Sender::new(Phase::Serving), http }
     }
 
     /// Shared with the handle, which tells how many are open.
@@ -108,9 +108,9 @@ impl Connections {
                 response
             });
         let connection = self.http.serve_connection(io, TowerToHyperService::new(service));
-        let phase = self.phase.subscribe();
+        let (phase, head_time) = (self.phase.subscribe(), self.limits.head_time);
         tokio::spawn(async move {
-            if let Err(error) = until_end(connection, phase, &place).await {
+            if let Err(error) = until_end(connection, phase, &place, head_time).await {
                 tracing::debug!(%error, "a connection ended early");
             }
             drop(slot);
@@ -155,12 +155,14 @@ async fn until_end<C: GracefulConnection>(
     connection: C,
     mut phase: watch::Receiver<Phase>,
     place: &Place,
+    head_time: Duration,
 ) -> Result<(), C::Error> {
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
         () = place.evicted() => return Ok(()),
+        () = place.overdue(head_time) => return Ok(()),
         () = reached(&mut phase, Phase::Draining) => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {

@@ -1,6 +1,6 @@
-//! The order in which connections give way to new ones.
+//! How long connections wait for a request, and the order in which they give way to new ones.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +12,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// that the kernel keeps wait 2 s, a fifth of what Let's Encrypt waits for.
 pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
-/// The connections that wait for a whole head of a request, whether nothing of it has come or a part: the one that has
-/// waited longest is the first. One whose request is being answered is not in it.
-#[derive(Debug, Default)]
+/// Stands for no time in [`Wait::since`].
+const ANSWERING: u64 = 0;
+
+/// The open connections. Each knows itself since when it waits for a whole head of a request, so that a request costs no
+/// more than two stores; who has waited longest is looked for when there is no room, among as many as there may be.
+#[derive(Debug)]
 pub(crate) struct Queue {
-    waiting: Mutex<Waiting>,
+    /// What times are counted from.
+    start: Instant,
+    open: Mutex<Open>,
     /// Told when a connection begins to wait.
     joined: Notify,
     /// Told when a connection that should give way is answered instead.
@@ -24,33 +29,54 @@ pub(crate) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Open {
     next: u64,
-    /// By number, when each may have to give way.
-    all: BTreeMap<u64, (Instant, Arc<Eviction>)>,
+    all: HashMap<u64, Arc<Wait>>,
 }
 
-/// What a connection is told.
+/// The wait of one connection.
 #[derive(Debug, Default)]
-struct Eviction {
+struct Wait {
+    /// Nanoseconds after the start of the queue, or [`ANSWERING`].
+    since: AtomicU64,
     is_due: AtomicBool,
     told: Notify,
 }
 
+/// The present time. `tokio` tells it by its timers alone, which tests may pause.
+fn now() -> Instant {
+    sleep(Duration::ZERO).deadline()
+}
+
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An empty one. Needs a tokio runtime.
+    pub(crate) fn new() -> Arc<Self> {
+        let (open, joined, spared) = (Mutex::default(), Notify::new(), Notify::new());
+        Arc::new(Self { start: now(), open, joined, spared })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After [`ANSWERING`], whatever the clock says. 584 years are enough.
+    fn time(&self) -> u64 {
+        let since = now().duration_since(self.start).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX).max(ANSWERING + 1)
+    }
+
+    fn instant(&self, time: u64) -> Instant {
+        self.start + Duration::from_nanos(time)
     }
 
     /// Has one connection after the other give way, each when it has waited for [`GRACE`], until one does. Has no end of
     /// its own.
     pub(crate) async fn make_room(&self) {
         loop {
-            let first = self.lock().all.first_key_value().map(|(number, (due, _))| (*number, *due));
-            match first {
-                Some((number, due)) => {
-                    sleep_until(due).await;
-                    if self.tell(number) {
+            match self.longest() {
+                Some((wait, since)) => {
+                    sleep_until(self.instant(since) + GRACE).await;
+                    if self.tell(&wait, since) {
                         self.spared.notified().await;
                     }
                 }
@@ -59,14 +85,25 @@ impl Queue {
         }
     }
 
-    /// Tells a connection to give way, if it still waits.
-    fn tell(&self, number: u64) -> bool {
-        let told = self.lock().all.remove(&number);
-        if let Some((_, eviction)) = &told {
-            eviction.is_due.store(true, Ordering::Relaxed);
-            eviction.told.notify_one();
+    /// The connection that has waited longest, of those that were not told yet.
+    fn longest(&self) -> Option<(Arc<Wait>, u64)> {
+        let open = self.open();
+        let waiting = open.all.values().filter(|wait| !wait.is_due.load(Ordering::SeqCst));
+        let since = waiting.map(|wait| (wait.since.load(Ordering::SeqCst), wait));
+        let (since, wait) = since.filter(|(since, _)| *since != ANSWERING).min_by_key(|(since, _)| *since)?;
+        Some((Arc::clone(wait), since))
+    }
+
+    /// Tells a connection to give way, if it still waits for the same request. Whether it was told: it ends then, or says
+    /// that it was spared.
+    fn tell(&self, wait: &Wait, since: u64) -> bool {
+        wait.is_due.store(true, Ordering::SeqCst);
+        if wait.since.load(Ordering::SeqCst) == since {
+            wait.told.notify_one();
+            return true;
         }
-        told.is_some()
+        // Its request has come in this moment. Either it has seen that it was told, and says so, or it never will.
+        !wait.is_due.swap(false, Ordering::SeqCst)
     }
 }
 
@@ -77,15 +114,20 @@ pub(crate) struct Place(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     queue: Arc<Queue>,
-    number: AtomicU64,
-    eviction: Arc<Eviction>,
+    number: u64,
+    wait: Arc<Wait>,
 }
 
 impl Place {
     /// The last place.
     pub(crate) fn last(queue: &Arc<Queue>) -> Self {
-        let held = Held { queue: Arc::clone(queue), number: AtomicU64::new(0), eviction: Arc::default() };
-        let place = Self(Arc::new(held));
+        let wait = Arc::new(Wait::default());
+        let mut open = queue.open();
+        let number = open.next;
+        open.next += 1;
+        open.all.insert(number, Arc::clone(&wait));
+        drop(open);
+        let place = Self(Arc::new(Held { queue: Arc::clone(queue), number, wait }));
         place.rejoin();
         place
     }
@@ -93,35 +135,44 @@ impl Place {
     /// A request has come: it is answered, whoever else comes. If it was told to give way, and has not yet, another
     /// one is.
     pub(crate) fn leave(&self) {
-        let mut waiting = self.0.queue.lock();
-        waiting.all.remove(&self.0.number.load(Ordering::Relaxed));
-        drop(waiting);
-        if self.0.eviction.is_due.swap(false, Ordering::Relaxed) {
-            self.0.queue.spared.notify_one();
+        let Held { queue, wait, .. } = &*self.0;
+        wait.since.store(ANSWERING, Ordering::SeqCst);
+        if wait.is_due.swap(false, Ordering::SeqCst) {
+            queue.spared.notify_one();
         }
     }
 
     /// The answer is made: the wait for the next request begins, behind all others.
     pub(crate) fn rejoin(&self) {
-        let mut waiting = self.0.queue.lock();
-        let number = waiting.next;
-        waiting.next += 1;
-        self.0.number.store(number, Ordering::Relaxed);
-        waiting.all.insert(number, (sleep(GRACE).deadline(), Arc::clone(&self.0.eviction)));
-        drop(waiting);
-        self.0.queue.joined.notify_one();
+        let Held { queue, wait, .. } = &*self.0;
+        wait.since.store(queue.time(), Ordering::SeqCst);
+        queue.joined.notify_one();
     }
 
-    /// Completes when the connection has to give way.
+    /// Completes when the connection has to give way. One that is answering was told too late.
     pub(crate) async fn evicted(&self) {
-        while !self.0.eviction.is_due.load(Ordering::Relaxed) {
-            self.0.eviction.told.notified().await;
+        let wait = &self.0.wait;
+        while !wait.is_due.load(Ordering::SeqCst) || wait.since.load(Ordering::SeqCst) == ANSWERING {
+            wait.told.notified().await;
+        }
+    }
+
+    /// Completes when the connection has waited so long for a whole head. One timer serves all requests of a connection:
+    /// to set one anew for each costs 3 % of a request.
+    pub(crate) async fn overdue(&self, limit: Duration) {
+        loop {
+            let Held { queue, wait, .. } = &*self.0;
+            match wait.since.load(Ordering::SeqCst) {
+                ANSWERING => sleep(limit).await,
+                since if queue.instant(since) + limit <= now() => return,
+                since => sleep_until(queue.instant(since) + limit).await,
+            }
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.queue.lock().all.remove(&self.number.load(Ordering::Relaxed));
+        self.queue.open().all.remove(&self.number);
     }
 }
