@@ -21,6 +21,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The protocols that are offered (RFC 7301, RFC 9113 section 3.2).
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
 const PRODUCT: &str = concat!("gatecert/", env!("CARGO_PKG_VERSION"));
 
 /// HTTP/1.1 and HTTP/2 over TLS, without redirects, with Mozilla's root certificates or one's own.
@@ -107,6 +110,9 @@ impl HttpTransportBuilder {
         if self.is_unverified {
             tls.dangerous().set_certificate_verifier(Arc::new(Unverified(provider)));
         }
+        // reqwest takes a configuration as it is, and a client that names no protocol gets HTTP/1.1: a connection for each
+        // request under way, where one does for all.
+        tls.alpn_protocols = ALPN.map(Vec::from).to_vec();
         let user_agent =
             self.user_agent_suffix.map_or_else(|| PRODUCT.into(), |suffix| format!("{PRODUCT} {suffix}"));
         reqwest::Client::builder()
@@ -180,9 +186,10 @@ impl Transport for HttpTransport {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
         let request = reqwest::Request::try_from(request).map_err(failure)?;
         let response = self.0.execute(request).await.map_err(failure)?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, version, headers) = (response.status(), response.version(), response.headers().clone());
         let mut whole = http::Response::new(body_of(response).await?);
         *whole.status_mut() = status;
+        *whole.version_mut() = version;
         *whole.headers_mut() = headers;
         Ok(whole)
     }

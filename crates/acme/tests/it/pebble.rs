@@ -74,6 +74,15 @@ async fn serve(pebble: &Pebble, tokens: &TokenStore) -> tokio::task::JoinHandle<
     })
 }
 
+/// HTTP/1.1 would have a connection for each request under way.
+#[tokio::test]
+async fn requests_share_a_connection() {
+    let pebble = Pebble::builder().start().await.unwrap();
+    let request = http::Request::get(pebble.directory_url().as_str()).body(bytes::Bytes::new()).unwrap();
+    let response = transport(&pebble).send(request).await.unwrap();
+    assert_eq!((response.status(), response.version()), (http::StatusCode::OK, http::Version::HTTP_2));
+}
+
 fn transport(pebble: &Pebble) -> Arc<dyn Transport> {
     Arc::new(HttpTransport::builder().root_certificates_pem(pebble.ca_pem()).build().unwrap())
 }
