@@ -11,8 +11,14 @@ use kube::client::Body;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tower::limit::ConcurrencyLimit;
 use tower::retry::Retry;
 use tower::{BoxError, service_fn};
+
+/// How many requests to the API server are under way at once. Each has a connection of its own, since kube speaks
+/// HTTP/1.1: some 50 kB here and more at the server, and a TLS handshake. With answers after 20 ms this is 1,600
+/// requests a second, more than an API server has room for.
+const AT_ONCE: usize = 32;
 
 /// Lets requests pass as long as the Lease holds, by the clock at the moment of each request.
 ///
@@ -75,7 +81,11 @@ impl Fence {
             }
         };
         match Patience::new() {
-            Ok(patience) => Client::new(Retry::new(patience, service_fn(send)), namespace),
+            // Who waits to ask again keeps no other.
+            Ok(patience) => {
+                let send = ConcurrencyLimit::new(service_fn(send), AT_ONCE);
+                Client::new(Retry::new(patience, send), namespace)
+            }
             Err(invalid) => unreachable!("the waits are constants: {invalid}"),
         }
     }
