@@ -35,7 +35,8 @@ impl Rig {
         apply(&cluster.client, &namespace("shop")).await?;
         controller::install(&cluster.client).await?;
         let application = Application::start(&network, &cluster.client, "shop", "web", APPLICATION).await?;
-        let controller = controller::start(&cluster.server, program, "info,gatecert_controller=debug").await?;
+        let controller =
+            controller::start(&cluster.server, program, "info,gatecert_controller=debug").await?;
         apply(&cluster.client, &issuer(&cluster)).await?;
         let roots = cluster.pebble.root_pem(0).await?;
         Ok(Self { cluster, roots, controller, _application: application })

@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Writes a plot of Certificates that are ready over time for each run into this folder, as SVG.
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
+    /// Measures this controller, instead of one that is built from here for release.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// How the figures are printed.
     #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
     output: String,
@@ -46,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!((1..=100).contains(&arguments.names), "a certificate has 1 to 100 names");
     ensure!(!arguments.certificates.contains(&0), "counts of Certificates begin at 1");
     tools::for_tests()?;
-    let program = cargo::controller(true)?;
+    let program = arguments.program.clone().map_or_else(|| cargo::controller(true), Ok)?;
     let network = Network::enter()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut all = Vec::new();

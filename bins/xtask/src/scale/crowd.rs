@@ -53,6 +53,8 @@ pub(super) async fn run(plane: &Plane, program: &Path, count: usize, arguments: 
     tokio::time::sleep(SETTLE).await;
     let held = Usage::of(&processes)?;
     let requests = Requests::of(plane).since(&requests_before);
+    // Whatever is worth a warning is worth a look: the figures may be those of something else.
+    eprint!("{}", controller.log());
     if let Some(folder) = &arguments.plot {
         plot::write(folder, count, arguments.names, &times.ready)?;
     }

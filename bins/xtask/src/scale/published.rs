@@ -33,7 +33,10 @@ const IDLE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(plane: &Plane, program: &Path, count: usize) -> Result<Value> {
     publish(plane, count).await?;
-    let (controller, first) = start(plane, program, count).await?;
+    let (mut controller, first) = start(plane, program, count).await?;
+    // It gives its Lease back, for which the next one would have to wait else.
+    controller.signal("TERM")?;
+    controller.ended().await?;
     drop(controller);
     let (controller, second) = start(plane, program, count).await?;
     let before = Requests::of(plane);
