@@ -36,9 +36,14 @@ pub(crate) fn controller(release: bool) -> Result<PathBuf> {
     build("gatecert-controller-bin", "gatecert-controller", release)
 }
 
+/// Builds a program that gatecert is measured beside, or is measured as, and gives its path.
+pub(crate) fn peer(name: &str) -> Result<PathBuf> {
+    build("gatecert-benches", name, true)
+}
+
 fn build(package: &str, program: &str, release: bool) -> Result<PathBuf> {
     let (flags, folder): (&[&str], _) = if release { (&["--release"], "release") } else { (&[], "debug") };
-    cargo(&[&["build", "--quiet", "-j2", "--package", package], flags].concat(), &[])?;
+    cargo(&[&["build", "--quiet", "-j2", "--package", package, "--bin", program], flags].concat(), &[])?;
     Ok(target()?.join(folder).join(program))
 }
 

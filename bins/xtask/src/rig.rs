@@ -35,7 +35,8 @@ impl Rig {
         apply(&cluster.client, &namespace("shop")).await?;
         controller::install(&cluster.client).await?;
         let application = Application::start(&network, &cluster.client, "shop", "web", APPLICATION).await?;
-        let controller = controller::start(&cluster.server, program, "info,gatecert_controller=debug").await?;
+        let controller =
+            controller::start(&cluster.server, program, "info,gatecert_controller=debug").await?;
         apply(&cluster.client, &issuer(&cluster)).await?;
         let roots = cluster.pebble.root_pem(0).await?;
         Ok(Self { cluster, roots, controller, _application: application })
@@ -93,6 +94,11 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
 
 /// An annotated Gateway with these hosts on ports 80 and 443, and the application behind it.
 pub(crate) fn gateway(name: &str, hosts: &[&str]) -> String {
+    gateway_with(name, hosts, "gatecert.dev/cluster-issuer: pebble")
+}
+
+/// The same with other annotations.
+pub(crate) fn gateway_with(name: &str, hosts: &[&str], annotations: &str) -> String {
     let hosts = hosts.join(", ");
     format!(
         "apiVersion: networking.istio.io/v1
@@ -100,7 +106,7 @@ kind: Gateway
 metadata:
   name: {name}
   namespace: istio-system
-  annotations: {{gatecert.dev/cluster-issuer: pebble}}
+  annotations: {{{annotations}}}
 spec:
   selector: {{istio: ingressgateway}}
   servers:

@@ -86,7 +86,12 @@ fn words(name: &str) -> String {
 }
 
 /// The figures of Certificates that were valid already.
-pub(super) fn published(count: usize, first: &Value, restarted: &Value, idle: &BTreeMap<String, u64>) -> Value {
+pub(super) fn published(
+    count: usize,
+    first: &Value,
+    restarted: &Value,
+    idle: &BTreeMap<String, u64>,
+) -> Value {
     json!({
         "publishedCertificates": count,
         "firstStart": first,
