@@ -15,6 +15,7 @@ const TOKEN: &str = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0";
 const THUMBPRINT: &str = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI";
 
 /// What istiod tells of its pushes meanwhile.
+#[allow(clippy::disallowed_methods, reason = "a benchmark needs the time")]
 pub(super) async fn run(rig: &Rig, count: usize, writes: &Writes) -> Result<Value> {
     prepare(rig, count).await?;
     let before = Metrics::when_quiet(&rig.cluster.istiod).await?;
