@@ -5,7 +5,7 @@ mod wrk;
 
 use crate::cargo::peer;
 use crate::percentiles::median;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use gatecert_testkit::tools::{self, Tool};
 use serde_json::{Value, json};
 use server::{Kind, Programs};
@@ -91,7 +91,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let mut figures = [Vec::new(), Vec::new()];
         for _ in 0..arguments.runs {
             for (kind, figures) in Kind::BOTH.into_iter().zip(&mut figures) {
-                figures.push(runtime.block_on(measure(kind, load, &programs, arguments))?);
+                figures.push(runtime.block_on(async {
+                    // A server is ended in order, whoever interrupts.
+                    tokio::select! {
+                        figures = measure(kind, load, &programs, arguments) => figures,
+                        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+                    }
+                })?);
             }
         }
         let medians = figures.map(|runs| medians(&runs));

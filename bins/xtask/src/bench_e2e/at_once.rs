@@ -59,7 +59,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Applies the Gateways without annotation, and waits until Envoy routes every host.
+/// Applies the Gateways without annotation, and waits until Envoy routes every host and has all its listeners. One with TLS
+/// whose Secret is missing takes 15 s: so long Envoy waits for it.
 pub(super) async fn prepare(rig: &Rig, count: usize) -> Result<()> {
     let applied = stream::iter(0..count).map(|number| async move {
         apply(&rig.cluster.client, &gateway_with(&name(number), &[&host(number)], "")).await.map(drop)
@@ -77,8 +78,13 @@ pub(super) async fn prepare(rig: &Rig, count: usize) -> Result<()> {
                 tokio::time::sleep(INTERVAL).await;
             }
         }
+        let stats = format!("{}/stats?filter=total_listeners_warming", rig.cluster.gateway.envoy().admin());
+        while !client.get(&stats).send().await?.text().await?.contains("total_listeners_warming: 0") {
+            tokio::time::sleep(INTERVAL).await;
+        }
+        Ok::<_, anyhow::Error>(())
     };
-    tokio::time::timeout(PATIENCE, routed).await.context("Envoy does not route every host")
+    tokio::time::timeout(PATIENCE, routed).await.context("Envoy does not route every host")?
 }
 
 pub(super) fn name(number: usize) -> String {

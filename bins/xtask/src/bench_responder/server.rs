@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use gatecert_testkit::{Process, free_port, https_client};
 use procfs::process::{Stat, all_processes};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(super) const HOST: &str = "www.example.com";
@@ -12,6 +13,9 @@ pub(super) const PATH: &str = "/.well-known/acme-challenge/LoqXcYV8q5ONbJQxbmR7S
 
 const TOKEN: &str = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0";
 const BODY: &str = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI";
+
+/// How long a server may take to end when it is asked to.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Programs {
     pub(super) responder: PathBuf,
@@ -39,6 +43,20 @@ impl Kind {
 pub(super) struct Server {
     process: Process,
     pub(super) url: String,
+}
+
+impl Drop for Server {
+    /// nginx's workers outlive a master that is killed; one that is asked to end ends them first.
+    fn drop(&mut self) {
+        let Ok(id) = self.process.id() else { return };
+        // What does not end so is killed when `process` is dropped.
+        if self.process.signal("TERM").is_ok() {
+            let is_there = || procfs::process::Process::new(id).is_ok();
+            for _ in (0..ENDS_WITHIN.as_millis()).step_by(10).take_while(|_| is_there()) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
 }
 
 impl Server {
