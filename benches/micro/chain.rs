@@ -27,7 +27,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 }
 
 /// A leaf and an intermediate, as Let's Encrypt gives them.
-fn chain(names: usize, now: Timestamp) -> (String, CertificateKey, BTreeSet<Identifier>) {
+pub(crate) fn chain(names: usize, now: Timestamp) -> (String, CertificateKey, BTreeSet<Identifier>) {
     let dates = |params: &mut CertificateParams| {
         let day = |days: i64| std::time::SystemTime::from(now + SignedDuration::from_hours(24 * days)).into();
         (params.not_before, params.not_after) = (day(-1), day(89));

@@ -1,8 +1,9 @@
 //! Planning: all certificates of a large cluster, of which one, or each tenth, is due.
 
+use crate::chain::chain;
 use criterion::{Criterion, Throughput};
 use gatecert_acme::Identifier;
-use gatecert_issue::{CertificateFacts, KeyType, Observed, Origin, Plan, Stored, Wanted, plan};
+use gatecert_issue::{CertificateFacts, KeyType, Observed, Origin, Plan, Stored, Wanted, facts, plan};
 use jiff::{SignedDuration, Timestamp};
 
 const CERTIFICATES: usize = 100_000;
@@ -21,8 +22,10 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let now: Timestamp = "2026-11-26T15:00:00Z".parse().unwrap();
     let mut group = criterion.benchmark_group("plan");
     group.sample_size(10).throughput(Throughput::Elements(CERTIFICATES.try_into().unwrap()));
+    let template = facts(&chain(1, now).0).unwrap();
     for (name, due_each) in [("one is due", usize::MAX), ("each tenth is due", 10)] {
-        let all: Vec<_> = (0..CERTIFICATES).map(|number| held(number, number % due_each == 3, now)).collect();
+        let all: Vec<_> =
+            (0..CERTIFICATES).map(|number| held(number, number % due_each == 3, &template, now)).collect();
         let expected = if due_each == 10 { CERTIFICATES / 10 } else { 1 };
         group.bench_function(format!("{CERTIFICATES} certificates, {name}"), |bencher| {
             bencher.iter(|| {
@@ -50,21 +53,16 @@ fn planned(held: &Held, now: Timestamp) -> Plan {
 }
 
 /// A certificate of one day, or one that ends in a day.
-fn held(number: usize, is_due: bool, now: Timestamp) -> Held {
+fn held(number: usize, is_due: bool, template: &CertificateFacts, now: Timestamp) -> Held {
     let age = SignedDuration::from_hours(if is_due { 89 * 24 } else { 24 });
     let directory: url::Url = gatecert_acme::LETS_ENCRYPT.parse().unwrap();
     let identifiers = [Identifier::dns(&format!("c{number}.example.com")).unwrap()].into();
     let wanted =
         Wanted { identifiers, key_type: KeyType::EcdsaP256, directory: directory.clone(), profile: None };
-    let facts = CertificateFacts {
-        serial: format!("{number:032x}"),
-        not_before: now - age,
-        not_after: now - age + LIFE,
-        issuer: "E7".to_owned(),
-        identifiers: wanted.identifiers.clone(),
-        key_type: Some(KeyType::EcdsaP256),
-        certificate_id: None,
-        fingerprint: format!("{number:064x}"),
-    };
+    let mut facts = template.clone();
+    facts.serial = format!("{number:032x}");
+    (facts.not_before, facts.not_after) = (now - age, now - age + LIFE);
+    facts.identifiers = wanted.identifiers.clone();
+    facts.fingerprint = format!("{number:064x}");
     Held { facts, wanted, origin: Origin { directory, profile: None, issued_at: now - age } }
 }
