@@ -1,6 +1,6 @@
 //! What is allocated, where that is counted out: a guard against a regression that no test of behaviour sees. A test binary
 //! of its own, with one test, since it counts what the process allocates.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use gatecert_acme::{AccountKey, KeyAlgorithm, measured};
 use gatecert_http01::{CHALLENGE_PATH, Responder, TokenStore};
