@@ -8,9 +8,10 @@ mod report;
 
 use crate::rig::Rig;
 use crate::{cargo, tools};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gatecert_testkit::cluster::Network;
 use serde_json::json;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// wrote its routes. 0 leaves this out.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,50,200")]
     hosts: Vec<usize>,
+    /// The controller to measure, instead of the one that is built from here.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// How the figures are printed.
     #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
     output: String,
@@ -37,7 +41,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.renewals <= arguments.runs, "only what was applied by `--runs` can be renewed");
     tools::for_tests()?;
-    let program = cargo::controller(true)?;
+    let program = match &arguments.program {
+        Some(program) => program.canonicalize().with_context(|| program.display().to_string())?,
+        None => cargo::controller(true)?,
+    };
     let network = Network::enter()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = serde_json::Map::new();
