@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// wrote its routes. 0 leaves this out.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,50,200")]
     hosts: Vec<usize>,
-    /// The controller to measure, instead of the one that is built from here.
+    /// Measures this controller, instead of one that is built from here for release.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
     /// How the figures are printed.
