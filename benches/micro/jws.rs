@@ -41,8 +41,11 @@ fn signing_input(key: &AccountKey) -> Vec<u8> {
     input.into_bytes()
 }
 
+/// Makes the signature of an input.
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// ring's signing with this key (PKCS#8).
-fn raw(algorithm: &str, pkcs8: &[u8]) -> Box<dyn Fn(&[u8]) -> Vec<u8>> {
+fn raw(algorithm: &str, pkcs8: &[u8]) -> Sign {
     let random = SystemRandom::new();
     if algorithm == "RS256" {
         let pair = RsaKeyPair::from_pkcs8(pkcs8).unwrap();

@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             by_hand::run(&rig, hosts, &writes).await
         })?;
         at_once["istiodByHand"] = by_hand;
-        at_once["convergenceRatio"] = report::convergence_ratio(&at_once).into();
+        at_once["pushTimeRatio"] = report::push_time_ratio(&at_once).into();
         all_at_once.push(at_once);
     }
     figures.insert("atOnce".to_owned(), all_at_once.into());
