@@ -39,7 +39,7 @@ fn respond() {
         let (count, response) = allocations(|| responder.respond(request));
         assert_eq!(response.status(), status);
         println!("{path}: {count} allocations");
-        assert!(count <= 4, "{path}: {count} allocations");
+        assert!(count <= 2, "{path}: {count} allocations");
     }
 }
 
