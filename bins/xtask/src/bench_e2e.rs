@@ -1,68 +1,79 @@
-//! `cargo xtask bench e2e`: from applying a Gateway to the certificate that Envoy serves.
+//! `cargo xtask bench e2e`: from a Gateway to the certificate that Envoy serves.
 
-use crate::rig::{Rig, gateway, timed};
+mod at_once;
+mod by_hand;
+mod one_by_one;
+mod pushes;
+mod report;
+
+use crate::rig::Rig;
 use crate::{cargo, tools};
-use anyhow::Result;
-use gatecert_testkit::cluster::{Network, apply};
+use anyhow::{Context as _, Result, ensure};
+use gatecert_testkit::cluster::Network;
 use serde_json::json;
-use std::time::Duration;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench e2e
-  cargo xtask bench e2e --runs 5 -o json")]
+  cargo xtask bench e2e --runs 50 --renewals 50 --hosts 200
+  cargo xtask bench e2e --runs 5 --renewals 0 --hosts 0 -o json")]
 pub(crate) struct Arguments {
     /// How many Gateways are applied, one after the other.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     runs: usize,
+    /// How many of their certificates are renewed, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    renewals: usize,
+    /// How many hosts are annotated at once, each on a Gateway of its own that is there already; each count is a run of its
+    /// own, in a cluster of its own, and so is its control: as many VirtualServices, applied by hand when the controller
+    /// wrote its routes. 0 leaves this out.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,50,200")]
+    hosts: Vec<usize>,
+    /// Measures this controller, instead of one that is built from here for release.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// How the figures are printed.
     #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
     output: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    ensure!(arguments.renewals <= arguments.runs, "only what was applied by `--runs` can be renewed");
     tools::for_tests()?;
-    let program = cargo::controller(true)?;
+    let program = match &arguments.program {
+        Some(program) => program.canonicalize().with_context(|| program.display().to_string())?,
+        None => cargo::controller(true)?,
+    };
     let network = Network::enter()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut times = runtime.block_on(async {
-        let rig = Rig::start(network, &program).await?;
-        let mut times = Vec::new();
-        for run in 0..arguments.runs {
-            times.push(one(&rig, run).await?);
-            eprintln!("run {}: {:.0?}", run + 1, times[run]);
-        }
-        Ok::<_, anyhow::Error>(times)
-    })?;
-    times.sort_unstable();
-    print(arguments, &times);
-    Ok(())
-}
-
-async fn one(rig: &Rig, run: usize) -> Result<Duration> {
-    let (name, host) = (format!("bench-{run}"), format!("www.bench-{run}.test"));
-    let manifest = gateway(&name, &[&host]);
-    let (time, _) = timed(async {
-        apply(&rig.cluster.client, &manifest).await?;
-        rig.served(&host, &[]).await
-    })
-    .await?;
-    Ok(time)
-}
-
-fn print(arguments: &Arguments, times: &[Duration]) {
-    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-    let (least, median, most) = (times.first(), times.get(times.len() / 2), times.last());
-    if arguments.output == "json" {
-        let figures = json!({"runs": times.len(), "min_ms": millis(least), "median_ms": millis(median), "max_ms": millis(most)});
-        println!("{figures}");
-        return;
+    let mut figures = serde_json::Map::new();
+    if arguments.runs > 0 {
+        let (applied, renewed) = runtime.block_on(async {
+            let rig = Rig::start(network, &program).await?;
+            one_by_one::run(&rig, arguments.runs, arguments.renewals).await
+        })?;
+        figures.insert("appliedToServedMs".to_owned(), applied);
+        figures.insert("renewalAskedToServedMs".to_owned(), renewed);
     }
-    println!(
-        "from `apply` to served by Envoy, {} runs: median {} ms ({} to {})",
-        times.len(),
-        millis(median),
-        millis(least),
-        millis(most)
-    );
+    let mut all_at_once = Vec::new();
+    for &hosts in arguments.hosts.iter().filter(|hosts| **hosts > 0) {
+        let (mut at_once, writes) = runtime.block_on(async {
+            let rig = Rig::start(network, &program).await?;
+            at_once::run(&rig, hosts).await
+        })?;
+        let by_hand = runtime.block_on(async {
+            let rig = Rig::start(network, &program).await?;
+            by_hand::run(&rig, hosts, &writes).await
+        })?;
+        at_once["istiodByHand"] = by_hand;
+        at_once["pushTimeRatio"] = report::push_time_ratio(&at_once).into();
+        all_at_once.push(at_once);
+    }
+    figures.insert("atOnce".to_owned(), all_at_once.into());
+    match arguments.output.as_str() {
+        "json" => println!("{:#}", json!(figures)),
+        _ => print!("{}", report::text(&json!(figures))),
+    }
+    Ok(())
 }

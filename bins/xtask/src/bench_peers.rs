@@ -1,6 +1,7 @@
 //! `cargo xtask bench peers`: whole commands beside each other, each on a fresh Pebble, in turn.
 
-use crate::cargo::gatecert;
+use crate::cargo::{gatecert, peer};
+use crate::percentiles;
 use anyhow::{Context as _, Result, bail, ensure};
 use gatecert_testkit::Pebble;
 use gatecert_testkit::tools::{self, Tool};
@@ -8,6 +9,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Whole commands, the account included; of instant-acme, which is a library, its example's flow in a small program, with
+/// the clock from the order to the certificate: its account is made before.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench peers
@@ -43,16 +46,18 @@ enum Peer {
     Gatecert,
     Lego,
     Certbot,
+    InstantAcme,
 }
 
 impl Peer {
-    const ALL: [Self; 3] = [Self::Gatecert, Self::Lego, Self::Certbot];
+    const ALL: [Self; 4] = [Self::Gatecert, Self::Lego, Self::Certbot, Self::InstantAcme];
 
     fn name(self) -> &'static str {
         match self {
             Self::Gatecert => "gatecert",
             Self::Lego => "lego",
             Self::Certbot => "certbot",
+            Self::InstantAcme => "instant-acme",
         }
     }
 }
@@ -69,6 +74,7 @@ struct Programs {
     gatecert: PathBuf,
     lego: PathBuf,
     certbot: PathBuf,
+    instant_acme: PathBuf,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -77,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         gatecert: gatecert(true)?,
         lego: tools::ensure(Tool::Lego)?,
         certbot: tools::ensure(Tool::Certbot)?,
+        instant_acme: peer("instant-acme-peer")?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Vec::new();
@@ -122,6 +129,10 @@ async fn measure(peer: Peer, programs: &Programs, names: usize, round: usize) ->
         .context("python3 is needed to measure")?;
     let figures: Vec<f64> = serde_json::from_slice(&output.stdout).context("no figures came")?;
     match figures[..] {
+        [0.0, _, cpu, memory] if peer == Peer::InstantAcme => {
+            let wall = std::fs::read_to_string(&log)?.trim().parse().context("no time was printed")?;
+            Ok(Figures { wall, cpu, memory })
+        }
         [0.0, wall, cpu, memory] => Ok(Figures { wall, cpu, memory }),
         _ => bail!("{} failed:\n{}", peer.name(), std::fs::read_to_string(&log).unwrap_or_default()),
     }
@@ -194,8 +205,14 @@ fn command_line(
                 &at("log.d"),
             ]),
         ),
+        Peer::InstantAcme => {
+            (&programs.instant_acme, text(&[&directory, &at("ca.pem"), &format!("127.0.0.1:{port}")]))
+        }
     };
-    line.extend(names.iter().flat_map(|name| ["-d".to_owned(), name.clone()]));
+    match peer {
+        Peer::InstantAcme => line.extend_from_slice(names),
+        _ => line.extend(names.iter().flat_map(|name| ["-d".to_owned(), name.clone()])),
+    }
     if peer == Peer::Lego {
         line.push("run".into());
     }
@@ -204,11 +221,7 @@ fn command_line(
 }
 
 fn median(runs: &[Figures]) -> Figures {
-    let of = |figure: fn(&Figures) -> f64| {
-        let mut values: Vec<f64> = runs.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
+    let of = |figure: fn(&Figures) -> f64| percentiles::median(runs.iter().map(figure));
     Figures { wall: of(|run| run.wall), cpu: of(|run| run.cpu), memory: of(|run| run.memory) }
 }
 
@@ -217,10 +230,10 @@ fn ratio(medians: &[(Peer, Figures)], peer: Figures) -> f64 {
 }
 
 fn print_table(names: usize, medians: &[(Peer, Figures)]) {
-    println!("\n{names} name(s)   wall s    CPU s   peak MiB   times gatecert's wall");
+    println!("\n{names} name(s)     wall s    CPU s   peak MiB   times gatecert's wall");
     for (peer, figures) in medians {
         let Figures { wall, cpu, memory } = figures;
-        println!("{:10} {wall:9.3} {cpu:8.3} {memory:10.1} {:12.1}", peer.name(), ratio(medians, *figures));
+        println!("{:12} {wall:9.3} {cpu:8.3} {memory:10.1} {:12.1}", peer.name(), ratio(medians, *figures));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running cargo, always in the same way, so that one task finds built what another one built.
 
 use anyhow::{Context as _, Result, bail};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,9 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
     // What a task prints to standard output is its result.
     eprintln!("$ cargo {}", arguments.join(" "));
     let mut cargo = Command::new(env!("CARGO"));
+    for name in of_this_program() {
+        cargo.env_remove(name);
+    }
     cargo.args(arguments).envs(variables.iter().copied()).current_dir(workspace());
     if has_openssl() {
         // A dependency of tests; without the system's it is compiled from source, which takes minutes.
@@ -19,6 +23,15 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
         bail!("cargo {} failed", arguments.first().copied().unwrap_or_default());
     }
     Ok(())
+}
+
+/// What `cargo xtask` sets for this program. ring's build script depends on variables of these names, so that ring and all
+/// that needs it would be built anew whenever cargo ran from here after it ran from a shell, or the other way round.
+fn of_this_program() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start))
+    })
 }
 
 /// The folder of the workspace.
@@ -36,9 +49,14 @@ pub(crate) fn controller(release: bool) -> Result<PathBuf> {
     build("gatecert-controller-bin", "gatecert-controller", release)
 }
 
+/// Builds a program that gatecert is measured beside, or is measured as, and gives its path.
+pub(crate) fn peer(name: &str) -> Result<PathBuf> {
+    build("gatecert-benches", name, true)
+}
+
 fn build(package: &str, program: &str, release: bool) -> Result<PathBuf> {
     let (flags, folder): (&[&str], _) = if release { (&["--release"], "release") } else { (&[], "debug") };
-    cargo(&[&["build", "--quiet", "-j2", "--package", package], flags].concat(), &[])?;
+    cargo(&[&["build", "--quiet", "-j2", "--package", package, "--bin", program], flags].concat(), &[])?;
     Ok(target()?.join(folder).join(program))
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers at a terminal")]
 
 mod bench_e2e;
+mod bench_micro;
 mod bench_peers;
+mod bench_responder;
 mod cargo;
 mod chart;
 mod cluster_demo;
@@ -12,6 +14,7 @@ mod demo;
 mod example;
 mod fuzz;
 mod lint;
+mod percentiles;
 mod plain_envoy;
 mod rig;
 mod scale;
@@ -52,10 +55,14 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// gatecert beside lego and certbot on the same Pebble, in turn.
+    /// gatecert beside lego, certbot and instant-acme on the same Pebble, in turn.
     Peers(bench_peers::Arguments),
     /// The controller: from applying a Gateway to the certificate that Envoy serves.
     E2e(bench_e2e::Arguments),
+    /// The responder beside nginx, by the same load generator on the same cores.
+    Responder(bench_responder::Arguments),
+    /// Pieces of the code, by Criterion.
+    Micro(bench_micro::Arguments),
     /// The controller: many Certificates at once, on an API server and Pebble.
     Scale(scale::Arguments),
 }
@@ -71,6 +78,8 @@ fn main() -> anyhow::Result<()> {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),
         Task::Bench(Bench::E2e(arguments)) => bench_e2e::run(&arguments),
+        Task::Bench(Bench::Responder(arguments)) => bench_responder::run(&arguments),
+        Task::Bench(Bench::Micro(arguments)) => bench_micro::run(&arguments),
         Task::Bench(Bench::Scale(arguments)) => scale::run(&arguments),
     }
 }

@@ -94,6 +94,11 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
 
 /// An annotated Gateway with these hosts on ports 80 and 443, and the application behind it.
 pub(crate) fn gateway(name: &str, hosts: &[&str]) -> String {
+    gateway_with(name, hosts, "gatecert.dev/cluster-issuer: pebble")
+}
+
+/// The same with other annotations.
+pub(crate) fn gateway_with(name: &str, hosts: &[&str], annotations: &str) -> String {
     let hosts = hosts.join(", ");
     format!(
         "apiVersion: networking.istio.io/v1
@@ -101,7 +106,7 @@ kind: Gateway
 metadata:
   name: {name}
   namespace: istio-system
-  annotations: {{gatecert.dev/cluster-issuer: pebble}}
+  annotations: {{{annotations}}}
 spec:
   selector: {{istio: ingressgateway}}
   servers:

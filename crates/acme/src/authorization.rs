@@ -144,7 +144,7 @@ impl Authorization {
         self.challenges.iter().find_map(|challenge| challenge.error.as_ref())
     }
 
-    fn from_reply(reply: &Reply) -> Result<Self, RequestError> {
+    pub(crate) fn from_reply(reply: &Reply) -> Result<Self, RequestError> {
         #[derive(Deserialize)]
         struct Wire {
             identifier: Identifier,

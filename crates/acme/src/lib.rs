@@ -53,6 +53,8 @@ mod json;
 mod jwk;
 mod jws;
 mod key;
+#[doc(hidden)]
+pub mod measured;
 mod nonce;
 mod order;
 mod polling;

@@ -102,7 +102,7 @@ impl fmt::Display for OrderStatus {
 }
 
 #[derive(Clone, Debug)]
-struct State {
+pub(crate) struct State {
     status: OrderStatus,
     identifiers: BTreeSet<Identifier>,
     expires: Option<Timestamp>,
@@ -401,7 +401,7 @@ impl Order {
 }
 
 impl State {
-    fn from_reply(reply: &Reply) -> Result<Self, RequestError> {
+    pub(crate) fn from_reply(reply: &Reply) -> Result<Self, RequestError> {
         #[derive(Deserialize)]
         struct Wire {
             status: OrderStatus,

@@ -41,6 +41,10 @@ pub enum Tool {
     Certbot,
     /// Another.
     Lego,
+    /// What benchmarks run beside the responder.
+    Nginx,
+    /// The load generator of benchmarks.
+    Wrk,
     /// Checks licences and bans of dependencies.
     CargoDeny,
     /// Runs fuzz targets.
@@ -104,7 +108,7 @@ pub enum ToolError {
 
 impl Tool {
     /// All of them, in the order in which they need each other.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Go,
         Self::Pebble,
         Self::PebbleChalltestsrv,
@@ -117,6 +121,8 @@ impl Tool {
         Self::Helm,
         Self::Certbot,
         Self::Lego,
+        Self::Nginx,
+        Self::Wrk,
         Self::CargoDeny,
         Self::CargoFuzz,
     ];
@@ -136,6 +142,8 @@ impl Tool {
             Self::Helm => "helm",
             Self::Certbot => "certbot",
             Self::Lego => "lego",
+            Self::Nginx => "nginx",
+            Self::Wrk => "wrk",
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
         }
@@ -153,7 +161,7 @@ impl Tool {
             Self::GatewayApiCrds => "1.7.0",
             Self::Helm => "4.3.1",
             Self::Certbot => "5.8.0",
-            Self::Lego => "debian",
+            Self::Lego | Self::Nginx | Self::Wrk => "debian",
             Self::CargoDeny => "0.20.2",
             Self::CargoFuzz => "0.13.1",
         }
@@ -185,7 +193,7 @@ impl Tool {
 
     /// Whether one on `PATH` is as good: the version does not matter.
     fn may_be_of_the_machine(self) -> bool {
-        matches!(self, Self::Lego | Self::CargoDeny | Self::CargoFuzz)
+        matches!(self, Self::Lego | Self::Nginx | Self::Wrk | Self::CargoDeny | Self::CargoFuzz)
     }
 
     /// Where the program is within its folder of the cache.
@@ -194,6 +202,7 @@ impl Tool {
             Self::Go => "go/bin/go",
             Self::Envoy => "envoy/_bin/envoy",
             Self::Lego => "usr/bin/lego",
+            Self::Nginx => "usr/sbin/nginx",
             Self::GatewayApiCrds => "standard",
             Self::CargoDeny => "bin/cargo-deny",
             Self::CargoFuzz => "bin/cargo-fuzz",

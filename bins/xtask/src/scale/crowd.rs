@@ -98,10 +98,8 @@ async fn all_ready(
             bail!("{} of {count} Certificates are ready, and no other became it", ready.len());
         };
         match event.context("the watch has ended")?? {
-            Event::Apply(certificate) if is_ready(&certificate) => {
-                if seen.insert(certificate.name_any()) {
-                    ready.push((certificate.name_any(), now()));
-                }
+            Event::Apply(certificate) if is_ready(&certificate) && seen.insert(certificate.name_any()) => {
+                ready.push((certificate.name_any(), now()));
             }
             Event::InitDone => drop(listening.take().map(|listening| listening.send(()))),
             _ => {}

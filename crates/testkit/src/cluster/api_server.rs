@@ -49,6 +49,9 @@ pub struct ApiRequest {
     /// The answer.
     #[serde(default)]
     pub response_status: ApiStatus,
+    /// When it came, as RFC 3339 has it.
+    #[serde(default)]
+    pub request_received_timestamp: String,
 }
 
 /// Who asked.

@@ -94,6 +94,17 @@ impl Istiod {
         self.process.log()
     }
 
+    /// Its metrics, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metrics(&self) -> Result<String, StartError> {
+        let failed = |source| StartError::request("istiod", source);
+        let asked = https_client("", &[])?.get("http://127.0.0.1:15014/metrics").send().await;
+        let answer = asked.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+        answer.text().await.map_err(failed)
+    }
+
     pub(super) fn authority(&self) -> &TestAuthority {
         &self.authority
     }

@@ -29,7 +29,9 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
         Tool::GatewayApiCrds => gateway_api(into),
         Tool::Helm => helm(into),
         Tool::Certbot => certbot(into),
-        Tool::Lego => lego(into),
+        Tool::Lego => debian(tool, into, &["lego"]),
+        Tool::Nginx => debian(tool, into, &["nginx"]),
+        Tool::Wrk => wrk(into),
         Tool::CargoDeny | Tool::CargoFuzz => cargo_install(tool, into),
     }
 }
@@ -40,6 +42,12 @@ pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
         Tool::GatewayApiCrds => return Ok(()),
         // Debian's version is whatever it is; that it runs is enough.
         Tool::Lego => return run(tool, Command::new(program).arg("--version")).map(drop),
+        Tool::Nginx => return run(tool, Command::new(program).arg("-v")).map(drop),
+        // It tells its version and then fails for want of a URL.
+        Tool::Wrk => {
+            let mut told = Command::new("sh");
+            return run(tool, told.args(["-c", "\"$0\" -v | grep -q '^wrk'"]).arg(program)).map(drop);
+        }
         Tool::Go => run(tool, Command::new(program).arg("version"))?,
         Tool::Istiod | Tool::Pebble | Tool::PebbleChalltestsrv => {
             run(tool, Command::new(go()?).args(["version", "-m"]).arg(program))?
@@ -188,13 +196,22 @@ fn certbot(into: &Path) -> Result<(), ToolError> {
     make_runnable(Tool::Certbot, &into.join("certbot"))
 }
 
-/// Debian's package, unpacked: no root is needed.
-fn lego(into: &Path) -> Result<(), ToolError> {
-    run(Tool::Lego, Command::new("apt-get").current_dir(into).args(["download", "lego"]))?;
+/// Debian's packages, unpacked: no root is needed. What they depend on beyond these has to be there.
+fn debian(tool: Tool, into: &Path, packages: &[&str]) -> Result<(), ToolError> {
+    run(tool, Command::new("apt-get").current_dir(into).arg("download").args(packages))?;
     for package in files(into)? {
-        run(Tool::Lego, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
+        run(tool, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
     }
     Ok(())
+}
+
+/// With the library that it alone needs.
+fn wrk(into: &Path) -> Result<(), ToolError> {
+    debian(Tool::Wrk, into, &["wrk", "libluajit-5.1-2"])?;
+    let script = "#!/bin/sh\nhere=$(dirname \"$(readlink -f \"$0\")\")\n\
+                  LD_LIBRARY_PATH=\"$(echo \"$here\"/usr/lib/*-linux-*)\" exec \"$here/usr/bin/wrk\" \"$@\"\n";
+    write(&into.join("wrk"), script)?;
+    make_runnable(Tool::Wrk, &into.join("wrk"))
 }
 
 fn cargo_install(tool: Tool, into: &Path) -> Result<(), ToolError> {
