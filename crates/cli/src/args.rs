@@ -101,6 +101,20 @@ pub(crate) struct Authority {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
+/// The cluster.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClusterArguments {
+    /// The kubeconfig, instead of KUBECONFIG and ~/.kube/config.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The namespace, instead of the context's.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+}
+
 /// Where certificates and accounts are kept.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Out {

@@ -10,6 +10,7 @@ mod account;
 mod account_store;
 mod args;
 mod authority;
+mod cluster;
 mod error;
 mod files;
 mod issuance;
