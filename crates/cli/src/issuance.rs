@@ -119,7 +119,7 @@ pub(crate) async fn perform(session: &Session, order: &Order, present: &Present)
     let Session { store, output, clock, .. } = session;
     let reporter = Reporter::new(output, &order.identifiers);
 
-    let enrolling = session.enrolling.lock().await;
+    let enrolling = session.enrolling(&order.authority).await;
     let account = account_store::ensure(store, &client, &order.enrolment, |line| reporter.note(line)).await?;
     drop(enrolling);
     let request = order.request().replaces(present.replaces(order, clock.now()));

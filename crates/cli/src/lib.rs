@@ -37,6 +37,7 @@ use error::Failure;
 use gatecert_acme::Clock;
 use output::Output;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -129,7 +130,9 @@ fn log(arguments: &Arguments) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("GATECERT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
     // A program that embeds this may have a log already.
     let _ = match (is_service, arguments.global.output) {
         (true, Format::Json) => log.json().with_target(false).flatten_event(true).try_init(),

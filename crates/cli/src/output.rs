@@ -80,7 +80,8 @@ impl Output {
         if self.is_logged {
             let hint = failure.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
             let prefix = prefix.trim_start_matches("error: ");
-            return tracing::error!("{}", clean(&format!("{prefix}{}{hint}", failure.message)));
+            let line = format!("{prefix}{}{hint}", failure.message).replace('\n', "; ");
+            return tracing::error!("{}", clean(&line));
         }
         let mut err = anstream::stderr();
         let _ = writeln!(err, "{prefix}{}", clean(&failure.message));

@@ -10,7 +10,8 @@ use gatecert_publish::{FileStore, Http01};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use url::Url;
 
 /// How long the directory of a CA is kept. A service lives for longer than the URLs in it are sure to.
 const DIRECTORY_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -24,8 +25,8 @@ pub(crate) struct Session {
     clients: Mutex<HashMap<Authority, (Timestamp, Client)>>,
     /// The last one stays open for whoever wants the same: a port is free again only some time after it was closed.
     solver: Mutex<Option<(Http01, Arc<OpenSolver>)>>,
-    /// Held while an account is opened or made, so that two issuances do not make two.
-    pub(crate) enrolling: Mutex<()>,
+    /// One for each CA; see [`Self::enrolling`].
+    enrolling: Mutex<HashMap<Url, Arc<Mutex<()>>>>,
 }
 
 impl Session {
@@ -54,6 +55,13 @@ impl Session {
             authority::client(authority, authority::transport(authority)?, self.clock.clone()).await?;
         self.clients.lock().await.insert(authority.clone(), (now, client.clone()));
         Ok(client)
+    }
+
+    /// To be held while the account at a CA is opened or made, so that two issuances do not make two. A CA that hangs keeps those
+    /// waiting alone that need it.
+    pub(crate) async fn enrolling(&self, authority: &Authority) -> OwnedMutexGuard<()> {
+        let lock = self.enrolling.lock().await.entry(authority.server.clone()).or_default().clone();
+        lock.lock_owned().await
     }
 
     /// Forgets a CA's directory, and the roots that it was trusted by.

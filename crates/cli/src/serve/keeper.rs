@@ -14,15 +14,17 @@ use gatecert_issue::{Failures, Plan};
 use gatecert_publish::CertificateName;
 use gatecert_publish::sds::Secrets;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use url::Url;
 
-/// How many certificates are looked at at once, and so issued. More would not be faster: the nonces of one CA are limited.
+/// How many certificates of one CA are looked at at once, and so issued. More would not be faster: the nonces of a CA are limited.
 const AT_ONCE: usize = 8;
 
 /// When what this machine refused, such as a full disk, is tried again.
@@ -39,7 +41,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Keepers {
     session: Arc<Session>,
     secrets: Secrets,
-    turns: Arc<Semaphore>,
+    /// Of each CA its own: one that hangs keeps no other waiting.
+    turns: HashMap<Url, Arc<Semaphore>>,
     again: watch::Sender<()>,
     tasks: BTreeMap<CertificateName, Task>,
 }
@@ -52,8 +55,8 @@ struct Task {
 
 impl Keepers {
     pub(super) fn new(session: Arc<Session>, secrets: Secrets) -> Self {
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Self { session, secrets, turns, again: watch::Sender::new(()), tasks: BTreeMap::new() }
+        let again = watch::Sender::new(());
+        Self { session, secrets, turns: HashMap::new(), again, tasks: BTreeMap::new() }
     }
 
     /// Keeps these, and no others. Those that are kept already, and have not changed, are not disturbed.
@@ -69,7 +72,8 @@ impl Keepers {
         end_all(ended.into_values()).await;
         for order in orders {
             if !self.tasks.contains_key(&order.name) {
-                self.tasks.insert(order.name.clone(), self.spawn(order.clone()));
+                let task = self.spawn(order.clone());
+                self.tasks.insert(order.name.clone(), task);
             }
         }
     }
@@ -84,18 +88,22 @@ impl Keepers {
         end_all(std::mem::take(&mut self.tasks).into_values()).await;
     }
 
-    fn spawn(&self, order: Order) -> Task {
+    fn spawn(&mut self, order: Order) -> Task {
+        let turns = self.turns.entry(order.authority.server.clone());
+        let turns = turns.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone();
         let ending = CancellationToken::new();
         let keeper = Keeper {
             session: self.session.clone(),
             secrets: self.secrets.clone(),
-            turns: self.turns.clone(),
+            turns,
             again: self.again.subscribe(),
             ending: ending.clone(),
             order: order.clone(),
             failures: None,
         };
-        Task { order, ending, handle: tokio::spawn(keeper.run()) }
+        // Which of them it is that orders and validates.
+        let span = tracing::info_span!("certificate", name = %order.name);
+        Task { order, ending, handle: tokio::spawn(keeper.run().instrument(span)) }
     }
 }
 

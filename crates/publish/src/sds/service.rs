@@ -53,6 +53,7 @@ impl SecretDiscoveryService for SecretService {
             requests: request.into_inner(),
             changes: self.secrets.changes(),
             subscription: Subscription::default(),
+            is_new: true,
             closing: self.closing.clone(),
             _permit: permit.map_err(too_many)?,
         };
@@ -82,6 +83,7 @@ struct SecretStream {
     requests: Streaming<DiscoveryRequest>,
     changes: watch::Receiver<Table>,
     subscription: Subscription,
+    is_new: bool,
     closing: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -108,9 +110,11 @@ impl SecretStream {
     }
 
     fn take(&mut self, request: DiscoveryRequest) -> Result<(), Status> {
-        let is_first = request.response_nonce.is_empty();
         self.subscription.request(request)?;
-        if is_first && let Some(names) = self.subscription.waiting(&self.changes.borrow()) {
+        // Once for each stream, whatever the other side sends.
+        if std::mem::take(&mut self.is_new)
+            && let Some(names) = self.subscription.waiting(&self.changes.borrow())
+        {
             tracing::info!("an Envoy waits for certificates that are not there yet: {names}");
         }
         Ok(())

@@ -22,6 +22,8 @@ pub(super) struct Subscription {
     sent: BTreeMap<String, u64>,
     /// The number of answers so far; the last one's nonce.
     answers: u64,
+    /// The last answer that was refused: said once, however often the other side repeats it.
+    refused: u64,
 }
 
 /// Why a request ends its stream.
@@ -46,7 +48,10 @@ impl Subscription {
         if self.answers > 0 && request.response_nonce != self.answers.to_string() {
             return Ok(());
         }
-        if let Some(error) = &request.error_detail {
+        if let Some(error) = &request.error_detail
+            && self.refused != self.answers
+        {
+            self.refused = self.answers;
             let (names, why) = (shown(&request.resource_names.join(", ")), shown(&error.message));
             tracing::warn!(%names, "an Envoy refused what it was sent, and keeps what it has: {why}");
         }

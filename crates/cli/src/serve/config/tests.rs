@@ -113,7 +113,7 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             format!("{ISSUER}[[certificates]]\nnames = [\"a.test\",\n\"b..test\"]"),
-            "line 6: `b..test` is not a DNS name",
+            "line 5: `b..test` is not a DNS name",
             None,
         ),
         (format!("{ISSUER}[[certificates]]\naddresses = [\"a\"]"), "line 5: `a` is not an IP address", None),
