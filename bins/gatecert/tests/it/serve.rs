@@ -323,6 +323,24 @@ async fn the_end_waits_for_what_is_under_way() {
     assert!(!service.setting.out().join("b.test/journal.json").exists());
 }
 
+#[tokio::test]
+async fn killed_in_the_midst_of_an_issuance_it_goes_on() {
+    let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
+    let responder = setting.pebble.http_port();
+    let mut service = Service::new(setting, responder);
+    service.write(&certificate("b.test", "ecdsa-p256"));
+    service.start();
+    service.until_logged("b.test: validating", 1).await;
+    service.process().signal("KILL").unwrap();
+    service.process().ended().await.unwrap();
+    assert!(service.setting.out().join("b.test/journal.json").exists());
+    assert!(service.socket().exists(), "nobody has cleaned up");
+    service.start();
+    service.until_published("b.test").await;
+    service.until_logged("b.test: issued", 1).await;
+    assert_eq!(service.logged(" ERROR "), 0, "{}", service.told());
+}
+
 /// A root with two certificates for the SDS server and its clients.
 struct Root(CertifiedIssuer<'static, KeyPair>);
 
