@@ -9,9 +9,9 @@ use std::path::PathBuf;
   gatecert serve --config /etc/gatecert/gatecert.toml
   gatecert serve -o json 2>> gatecert.log
 
-Logs to standard error, with -o json one JSON object a line. A configuration that changes is read again, and at SIGHUP;
-a wrong one changes nothing. SIGHUP also tries again at once what has failed. SIGTERM ends it; what is under way
-is ended first, or gone on with at the next start.")]
+Logs to standard error, with -o json one JSON object a line. A configuration that changes is read
+again, at SIGHUP at once; a wrong one changes nothing. SIGHUP also tries again what has failed.
+SIGTERM ends it; what is under way is ended first, or gone on with at the next start.")]
 pub(crate) struct Serve {
     /// The configuration.
     #[arg(long, value_name = "FILE", env = "GATECERT_CONFIG", default_value = "gatecert.toml")]
