@@ -135,7 +135,9 @@ fn log(arguments: &Arguments) {
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
     // A program that embeds this may have a log already.
     let _ = match (is_service, arguments.global.output) {
-        (true, Format::Json) => log.json().with_target(false).flatten_event(true).try_init(),
+        (true, Format::Json) => {
+            log.json().with_target(false).flatten_event(true).with_span_list(false).try_init()
+        }
         (true, Format::Text) => log.with_target(false).try_init(),
         (false, _) => log.try_init(),
     };

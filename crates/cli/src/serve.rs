@@ -64,6 +64,10 @@ fn checked(output: &Output, config: &Config) {
     });
 }
 
+fn counted(certificates: usize) -> String {
+    format!("{certificates} certificate{}", if certificates == 1 { "" } else { "s" })
+}
+
 /// All that runs.
 struct Service {
     session: Arc<Session>,
@@ -80,7 +84,7 @@ impl Service {
         let services = Services::open(&config.endpoints, &session, &secrets).await?;
         let mut keepers = Keepers::new(session.clone(), secrets.clone());
         keepers.keep(&config.orders).await;
-        session.output.note(&format!("keeping {} certificates", config.orders.len()));
+        session.output.note(&format!("keeping {}", counted(config.orders.len())));
         Ok(Self { session, secrets, services, keepers, config })
     }
 
@@ -109,7 +113,7 @@ impl Service {
         }
         self.session
             .output
-            .note(&format!("read the configuration: keeping {} certificates", config.orders.len()));
+            .note(&format!("read the configuration: keeping {}", counted(config.orders.len())));
         self.config = config;
         tell_systemd(NotifyState::Status("keeping the certificates"));
         Ok(())

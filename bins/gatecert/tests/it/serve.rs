@@ -6,7 +6,7 @@ mod service;
 use crate::setting::{Setting, finish, gatecert};
 use envoy::{NAME, Root, Served, by_tls};
 use gatecert_testkit::{Handshakes, Pebble, free_port};
-use service::{Service, certificate, pause};
+use service::{Service, certificate};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -165,9 +165,7 @@ async fn an_envoy_elsewhere_needs_a_certificate() {
     let known = Served::start_with(&service, |config| by_tls(&config, &service, port, "envoy")).await;
     known.until_changed(None, &service).await;
     // It has tried, and tried again.
-    while stranger.connections().await < 2 {
-        pause().await;
-    }
+    stranger.until_connected(2).await;
     assert_eq!(stranger.leaf().await, None);
 }
 

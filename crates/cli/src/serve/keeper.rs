@@ -102,7 +102,7 @@ impl Keepers {
             failures: None,
         };
         // Which of them it is that orders and validates.
-        let span = tracing::info_span!("certificate", name = %order.name);
+        let span = tracing::info_span!("keep", certificate = %order.name);
         Task { order, ending, handle: tokio::spawn(keeper.run().instrument(span)) }
     }
 }

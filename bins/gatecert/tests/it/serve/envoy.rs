@@ -56,8 +56,18 @@ impl Served {
         panic!("nothing else is served:\n{}\n{}", service.told(), self.envoy.log());
     }
 
-    /// How many connections for SDS it has made.
-    pub(super) async fn connections(&self) -> usize {
+    /// Until it has made so many connections for SDS.
+    pub(super) async fn until_connected(&self, times: usize) {
+        for _ in 0..LOOKS {
+            if self.connections().await >= times {
+                return;
+            }
+            pause().await;
+        }
+        panic!("it has not connected {times} times:\n{}", self.envoy.log());
+    }
+
+    async fn connections(&self) -> usize {
         let name = "cluster.gatecert-sds.upstream_cx_total: ";
         let url = format!("{}/stats?filter=gatecert-sds.upstream_cx_total", self.envoy.admin());
         let stats = https_client("", &[]).unwrap().get(url).send().await.unwrap().text().await.unwrap();
