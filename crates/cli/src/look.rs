@@ -13,7 +13,7 @@ pub(crate) enum Looked {
     /// A new certificate, which is published.
     Issued(Box<Record>),
     /// Nothing is due now.
-    Planned(Plan),
+    Planned(Box<Plan>),
 }
 
 /// Whether earlier failures are waited after.
@@ -47,7 +47,7 @@ pub(crate) async fn look(
             session.output.note(&format!("{}: {reason}", order.name));
             Ok(Looked::Issued(Box::new(issue(session, order, &present).await?)))
         }
-        plan => Ok(Looked::Planned(plan)),
+        plan => Ok(Looked::Planned(Box::new(plan))),
     }
 }
 

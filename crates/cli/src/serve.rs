@@ -96,13 +96,17 @@ impl Service {
         tell_systemd(NotifyState::Status("reading the configuration"));
         let config = match read.and_then(|config| self.acceptable(config)) {
             Ok(config) => config,
-            Err(failure) => return Ok(self.refuse(&failure)),
+            Err(failure) => {
+                self.refuse(&failure);
+                return Ok(());
+            }
         };
         if config.endpoints != self.config.endpoints
             && let Err(failure) = self.change_endpoints(&config).await?
         {
             self.keepers.keep(&self.config.orders).await;
-            return Ok(self.refuse(&failure));
+            self.refuse(&failure);
+            return Ok(());
         }
         for order in &config.orders {
             self.session.forget(&order.authority).await;

@@ -25,7 +25,7 @@ pub(crate) struct Session {
     clients: Mutex<HashMap<Authority, (Timestamp, Client)>>,
     /// The last one stays open for whoever wants the same: a port is free again only some time after it was closed.
     solver: Mutex<Option<(Http01, Arc<OpenSolver>)>>,
-    /// One for each CA; see [`Self::enrolling`].
+    /// One lock for each CA.
     enrolling: Mutex<HashMap<Url, Arc<Mutex<()>>>>,
 }
 

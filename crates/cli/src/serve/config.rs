@@ -185,7 +185,7 @@ impl Reading<'_> {
         Ok(Order {
             name: name.map_err(here)?,
             profile: certificate.profile.or_else(|| issuer.profile.clone()),
-            key_type: certificate.key_type.map_or(KeyType::default(), |key_type| key_type.0),
+            key_type: certificate.key_type.map(|key_type| key_type.0).unwrap_or_default(),
             preferred_chain: preferred_chain.map(|chain| chain.0.to_string()),
             authority: self.authority(issuer)?,
             enrolment: self.enrolment(issuer)?,
