@@ -8,7 +8,6 @@ use crate::request::{self, Order};
 use crate::{authority, files};
 use gatecert_acme::{Clock, Identifier};
 use gatecert_http01::ListenAddress;
-use gatecert_issue::KeyType;
 use gatecert_publish::Http01;
 use gatecert_publish::sds::MutualTls;
 use std::collections::BTreeMap;

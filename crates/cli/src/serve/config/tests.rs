@@ -1,4 +1,5 @@
 use super::*;
+use gatecert_issue::KeyType;
 
 const ISSUER: &str = "store = \"store\"\n[issuers.le]\nserver = \"letsencrypt-staging\"\n";
 
