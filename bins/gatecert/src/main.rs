@@ -6,5 +6,7 @@ use std::sync::Arc;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // kube takes the process's provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     gatecert_cli::run(std::env::args_os(), Arc::new(SystemClock)).await.into()
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 const MIN_HMAC_KEY_BYTES: usize = 16;
 
 /// What a CA hands out for binding an ACME account to an account with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalAccount {
     /// The key identifier.
     pub key_id: String,
@@ -37,7 +37,7 @@ impl ExternalAccount {
 ///
 /// Parsed from base64, of the URL alphabet or the standard one, with or without padding and white space around it:
 /// CAs hand out all of these.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HmacKey(Zeroizing<Vec<u8>>);
 
 /// Why a text is no [`HmacKey`].

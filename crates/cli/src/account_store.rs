@@ -72,7 +72,7 @@ fn slug(server: &Url) -> Result<AccountSlug, Failure> {
 }
 
 /// What an account is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Enrolment {
     pub(crate) contacts: Vec<Contact>,
     pub(crate) external_account: Option<ExternalAccount>,

@@ -1,8 +1,10 @@
 //! The command line.
 
 mod render;
+mod serve;
 
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
+pub(crate) use serve::Serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gatecert_acme::{
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Issue(Box<Issue>),
     /// Renews every certificate whose time has come.
     Renew(Renew),
+    /// Keeps the certificates of a configuration file, and serves them to Envoys.
+    Serve(Serve),
     /// Lists the certificates.
     List(Out),
     /// Shows one certificate.
@@ -91,7 +95,7 @@ pub(crate) enum Command {
 }
 
 /// The CA.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Args)]
 pub(crate) struct Authority {
     /// The CA: `letsencrypt`, `letsencrypt-staging`, or the URL of an ACME directory.
     #[arg(long, value_name = "URL", env = "GATECERT_SERVER", default_value = "letsencrypt", value_parser = server)]
@@ -99,6 +103,20 @@ pub(crate) struct Authority {
     /// The roots (PEM) that the CA's own server is trusted by, instead of the public ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// The cluster.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClusterArguments {
+    /// The kubeconfig, instead of KUBECONFIG and ~/.kube/config.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The namespace, instead of the context's.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
 }
 
 /// Where certificates and accounts are kept.
@@ -277,7 +295,7 @@ pub(crate) struct Man {
     pub(crate) dir: Option<PathBuf>,
 }
 
-fn server(text: &str) -> Result<Url, String> {
+pub(crate) fn server(text: &str) -> Result<Url, String> {
     let url = match text {
         "letsencrypt" => LETS_ENCRYPT,
         "letsencrypt-staging" => LETS_ENCRYPT_STAGING,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::error::Error;
 
 /// A command that failed.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Failure {
     #[serde(skip)]
     pub(crate) exit: Exit,

@@ -1,4 +1,4 @@
-//! One certificate, from what is there to what is published: what `issue` and `renew` have in common.
+//! One certificate, from what is there to what is published: what `issue`, `renew` and `serve` have in common.
 
 use crate::account_store;
 use crate::error::{Failure, chain};
@@ -105,12 +105,13 @@ fn facts_of(certificate: &Certificate) -> Result<CertificateFacts, String> {
     check.map_err(|error| chain(&error))
 }
 
+/// Whether chain and key belong together.
+pub(crate) fn check_pair(certificate: &Certificate) -> Result<(), String> {
+    facts_of(certificate).map(drop)
+}
+
 /// Issues and publishes.
-pub(crate) async fn perform(
-    session: &mut Session,
-    order: &Order,
-    present: &Present,
-) -> Result<Record, Failure> {
+pub(crate) async fn perform(session: &Session, order: &Order, present: &Present) -> Result<Record, Failure> {
     // All that can be refused on this machine comes before the first request.
     session.store.prepare(&order.name)?;
     let solver = session.solver(&order.http01).await?;
@@ -118,7 +119,9 @@ pub(crate) async fn perform(
     let Session { store, output, clock, .. } = session;
     let reporter = Reporter::new(output, &order.identifiers);
 
+    let enrolling = session.enrolling(&order.authority).await;
     let account = account_store::ensure(store, &client, &order.enrolment, |line| reporter.note(line)).await?;
+    drop(enrolling);
     let request = order.request().replaces(present.replaces(order, clock.now()));
     let journal = FileJournal::new(store, &order.name);
     let bundle = obtain(&account, &request, solver.as_solver(), &journal, &reporter).await?;
@@ -136,7 +139,7 @@ pub(crate) async fn perform(
 
 /// Asks the CA when a certificate that was just issued should be renewed. It is published already, so nothing that
 /// happens here makes it less than that.
-pub(crate) async fn ask_first(session: &mut Session, order: &Order, record: &mut Record) {
+pub(crate) async fn ask_first(session: &Session, order: &Order, record: &mut Record) {
     let Ok(client) = session.client(&order.authority).await else { return };
     if ask(&client, record, session.clock.now()).await
         && let Err(error) = session.store.update_record(record)

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub(crate) async fn run(arguments: &Issue, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     let order = Order::from_arguments(arguments)?;
     crate::authority::transport(&order.authority)?;
-    let mut session = Session::new(FileStore::open(&arguments.out.out)?, output, clock);
+    let session = Session::new(FileStore::open(&arguments.out.out)?, output, clock);
     let present = Present::look(&session.store, &order);
     let files = session.store.files(&order.name);
     match (present.plan(&order, arguments.force, None, session.clock.now()), present.record()) {
@@ -28,9 +28,9 @@ pub(crate) async fn run(arguments: &Issue, output: &Output, clock: Arc<dyn Clock
             up_to_date(output, &record, &files, look_again_at);
         }
         (Plan::Issue { reason, .. } | Plan::Wait { reason, .. }, _) => {
-            let mut record = stop::or_stopped(perform(&mut session, &order, &present), Some(GOES_ON)).await?;
+            let mut record = stop::or_stopped(perform(&session, &order, &present), Some(GOES_ON)).await?;
             let asked = async {
-                ask_first(&mut session, &order, &mut record).await;
+                ask_first(&session, &order, &mut record).await;
                 Ok(())
             };
             // Whoever stops it here has the certificate all the same.

@@ -10,12 +10,14 @@ mod account;
 mod account_store;
 mod args;
 mod authority;
+mod cluster;
 mod error;
 mod files;
 mod issuance;
 mod issue;
 mod journal;
 mod list;
+mod look;
 mod output;
 mod progress;
 mod reference;
@@ -23,6 +25,7 @@ mod render;
 mod renew;
 mod request;
 mod revoke;
+mod serve;
 mod session;
 mod show;
 mod solver;
@@ -34,6 +37,7 @@ use error::Failure;
 use gatecert_acme::Clock;
 use output::Output;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -99,6 +103,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
     match &arguments.command {
         Command::Issue(arguments) => issue::run(arguments, output, clock).await,
         Command::Renew(arguments) => renew::run(arguments, output, clock).await,
+        Command::Serve(arguments) => serve::run(arguments, output, clock).await,
         Command::List(arguments) => list::run(arguments, output, &*clock),
         Command::Show(arguments) => show::run(arguments, output),
         Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
@@ -109,14 +114,31 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
     }
 }
 
-/// Logs to standard error: nothing by default, more with each `-v`, or what `GATECERT_LOG` says.
+/// Logs to standard error: nothing by default, but for a service; more with each `-v`, or what `GATECERT_LOG` says.
 fn log(arguments: &Arguments) {
+    let is_service = matches!(arguments.command, Command::Serve(_));
     let level = match arguments.global.verbose {
+        0 if is_service && arguments.global.quiet => {
+            "off,gatecert_cli=warn,gatecert_http01=warn,gatecert_publish=warn"
+        }
+        0 if is_service => "off,gatecert_cli=info,gatecert_http01=warn,gatecert_publish=info",
         0 => "off,gatecert_http01=warn,gatecert_publish=warn",
+        1 if is_service => {
+            "off,gatecert_acme=debug,gatecert_cli=debug,gatecert_http01=debug,gatecert_publish=debug"
+        }
         1 => "off,gatecert_acme=debug,gatecert_http01=debug,gatecert_publish=debug",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("GATECERT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let is_terminal = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
     // A program that embeds this may have a log already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = match (is_service, arguments.global.output) {
+        (true, Format::Json) => {
+            log.json().with_target(false).flatten_event(true).with_span_list(false).try_init()
+        }
+        (true, Format::Text) => log.with_target(false).try_init(),
+        (false, _) => log.try_init(),
+    };
 }

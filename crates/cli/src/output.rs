@@ -11,6 +11,8 @@ use std::io::{IsTerminal as _, Write as _};
 pub(crate) struct Output {
     format: Format,
     quiet: bool,
+    /// Whether this runs as a service: what happens goes to the log then.
+    is_logged: bool,
 }
 
 /// What a failed command gives to programs.
@@ -21,12 +23,17 @@ struct Errors<'a> {
 
 impl Output {
     pub(crate) fn new(format: Format, quiet: bool) -> Self {
-        Self { format, quiet }
+        Self { format, quiet, is_logged: false }
+    }
+
+    /// The same for a service: results are printed, what happens is logged.
+    pub(crate) fn logged(self) -> Self {
+        Self { is_logged: true, ..self }
     }
 
     /// Whether progress is drawn (not only written in lines).
     pub(crate) fn is_drawn(&self) -> bool {
-        !self.quiet && std::io::stderr().is_terminal()
+        !self.quiet && !self.is_logged && std::io::stderr().is_terminal()
     }
 
     /// The result of the command: `value` for programs, `text` for people.
@@ -48,13 +55,18 @@ impl Output {
 
     /// A line about what happens.
     pub(crate) fn note(&self, line: &str) {
-        if !self.quiet {
+        if self.is_logged {
+            tracing::info!("{}", clean(line));
+        } else if !self.quiet {
             let _ = writeln!(anstream::stderr(), "{}", clean(line));
         }
     }
 
     /// A line about something that somebody should know, even where progress is not wanted.
     pub(crate) fn warning(&self, line: &str) {
+        if self.is_logged {
+            return tracing::warn!("{}", clean(line));
+        }
         let _ = writeln!(anstream::stderr(), "warning: {}", clean(line));
     }
 
@@ -65,6 +77,12 @@ impl Output {
 
     /// What failed and what to do next, to standard error.
     pub(crate) fn explain(&self, prefix: &str, failure: &Failure) {
+        if self.is_logged {
+            let hint = failure.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+            let prefix = prefix.trim_start_matches("error: ");
+            let line = format!("{prefix}{}{hint}", failure.message).replace('\n', "; ");
+            return tracing::error!("{}", clean(&line));
+        }
         let mut err = anstream::stderr();
         let _ = writeln!(err, "{prefix}{}", clean(&failure.message));
         for line in failure.hint.iter().flat_map(|hint| hint.lines()) {

@@ -2,14 +2,15 @@
 
 use crate::Exit;
 use crate::args::Renew;
-use crate::error::{Failure, chain};
-use crate::issuance::{self, Present, perform};
+use crate::error::Failure;
+use crate::issuance::{self, Present};
 use crate::issue::day;
+use crate::look::{Looked, Patience, look};
 use crate::output::Output;
 use crate::request::Order;
 use crate::session::Session;
 use crate::stop::{self, GOES_ON};
-use gatecert_acme::{Clock, Retry};
+use gatecert_acme::Clock;
 use gatecert_issue::Plan;
 use gatecert_publish::{CertificateName, FileStore, Record, StoreReader};
 use serde_json::{Value, json};
@@ -33,8 +34,8 @@ pub(crate) async fn run(arguments: &Renew, output: &Output, clock: Arc<dyn Clock
         FileStore::open_read_only(&arguments.out.out)?;
         let store = FileStore::open(&arguments.out.out)?;
         let names = crate::show::chosen(&store, &arguments.names)?;
-        let mut session = Session::new(store, output, clock);
-        let ended = stop::or_stopped(all(&mut session, names, &mut outcomes), Some(GOES_ON)).await;
+        let session = Session::new(store, output, clock);
+        let ended = stop::or_stopped(all(&session, names, &mut outcomes), Some(GOES_ON)).await;
         if let Err(stopped) = ended {
             report_until(output, &outcomes, &stopped);
             return Ok(stopped.exit);
@@ -113,7 +114,7 @@ fn order_of(store: &StoreReader, name: &CertificateName) -> Result<(Order, Recor
 
 /// Each outcome is there as soon as it is known: whoever stops the run is told of those before.
 async fn all(
-    session: &mut Session,
+    session: &Session,
     names: Vec<CertificateName>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), Failure> {
@@ -137,66 +138,19 @@ async fn all(
 
 /// What became of a certificate, and the new one, if there is one.
 async fn one(
-    session: &mut Session,
+    session: &Session,
     name: &CertificateName,
 ) -> Result<(Outcome, Option<(Order, Record)>), Failure> {
-    let (order, mut record) = order_of(&session.store, name)?;
-    let mut present = Present::look(&session.store, &order);
+    let (order, record) = order_of(&session.store, name)?;
     if record.revoked_at.is_some() {
         let text = "revoked: `gatecert issue` replaces it".into();
         return Ok((Outcome { name: name.clone(), status: "revoked", text }, None));
     }
-    let now = session.clock.now();
-    if issuance::is_to_be_asked(&present, now) && ask(session, &order, &mut record).await {
-        session.store.update_record(&record)?;
-        present = Present::look(&session.store, &order);
-    }
-    let failures = issuance::failures_of(&record, &order);
-    match present.plan(&order, false, failures.as_ref(), now) {
-        Plan::Issue { reason, .. } => {
-            session.output.note(&format!("{name}: {reason}"));
-            let renewed = renew(session, &order, &present).await?;
+    match look(session, &order, Patience::Planned(None)).await? {
+        Looked::Issued(renewed) => {
             let text = format!("renewed, valid until {}", day(renewed.not_after));
-            Ok((Outcome { name: name.clone(), status: "renewed", text }, Some((order, renewed))))
+            Ok((Outcome { name: name.clone(), status: "renewed", text }, Some((order, *renewed))))
         }
-        plan => Ok((waiting(name.clone(), &plan), None)),
-    }
-}
-
-async fn renew(session: &mut Session, order: &Order, present: &Present) -> Result<Record, Failure> {
-    match perform(session, order, present).await {
-        Ok(record) => Ok(record),
-        Err(failure) => {
-            // What this machine refuses may be mended at any time, and has cost the CA nothing.
-            if let Some(retry) = failure.retry {
-                remember(session, order, present, retry);
-            }
-            Err(failure)
-        }
-    }
-}
-
-/// The old certificate stays in place; its record remembers when the next attempt may be.
-fn remember(session: &Session, order: &Order, present: &Present, retry: Retry) {
-    let serial = present.record().map(|record| &record.serial);
-    // The failure may have come after the new certificate was put in place: that has none.
-    let Ok(Some(mut record)) = session.store.record(&order.name) else { return };
-    if Some(&record.serial) != serial {
-        return;
-    }
-    issuance::note_failure(&mut record, order, retry, session.clock.now());
-    if let Err(error) = session.store.update_record(&record) {
-        session.output.warning(&format!("the failure was not noted: {}", chain(&error)));
-    }
-}
-
-/// Asks the CA for its window; where it does not answer, the plan goes by what is known.
-async fn ask(session: &mut Session, order: &Order, record: &mut Record) -> bool {
-    match session.client(&order.authority).await {
-        Ok(client) => issuance::ask(&client, record, session.clock.now()).await,
-        Err(failure) => {
-            session.output.warning(&format!("{}: no renewal information: {}", order.name, failure.message));
-            false
-        }
+        Looked::Planned(plan) => Ok((waiting(name.clone(), &plan), None)),
     }
 }

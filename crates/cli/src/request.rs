@@ -9,7 +9,7 @@ use gatecert_publish::{CertificateName, FileStore, Http01, Record, RenewalOption
 use std::collections::BTreeSet;
 
 /// A certificate that is wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) name: CertificateName,
     /// The first one first, without duplicates.
@@ -95,7 +95,7 @@ impl Order {
     }
 }
 
-fn unique(identifiers: impl IntoIterator<Item = Identifier>) -> Result<Vec<Identifier>, Failure> {
+pub(crate) fn unique(identifiers: impl IntoIterator<Item = Identifier>) -> Result<Vec<Identifier>, Failure> {
     let mut seen = BTreeSet::new();
     let unique: Vec<_> =
         identifiers.into_iter().filter(|identifier| seen.insert(identifier.clone())).collect();
@@ -119,12 +119,12 @@ fn unique(identifiers: impl IntoIterator<Item = Identifier>) -> Result<Vec<Ident
     Ok(unique)
 }
 
-fn name_of(identifiers: &[Identifier]) -> Result<CertificateName, Failure> {
+pub(crate) fn name_of(identifiers: &[Identifier]) -> Result<CertificateName, Failure> {
     let first = identifiers.first().map(Identifier::value).unwrap_or_default();
     FileStore::name_for(&first).map_err(|error| Failure::usage(error.to_string()))
 }
 
-fn enrolment(options: &args::Enrolment) -> Result<Enrolment, Failure> {
+pub(crate) fn enrolment(options: &args::Enrolment) -> Result<Enrolment, Failure> {
     Ok(Enrolment {
         contacts: options.emails.clone(),
         external_account: external_account(options)?,

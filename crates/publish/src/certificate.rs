@@ -39,26 +39,31 @@ pub enum InvalidCertificate {
 
 impl Certificate {
     pub(crate) fn check(&self) -> Result<(), InvalidCertificate> {
-        if self.chain_pem.contains(PRIVATE_KEY) {
-            return Err(InvalidCertificate::KeyInChain);
-        }
-        self.end_of_leaf().ok_or(InvalidCertificate::NoCertificate)?;
-        match self.key_pem.matches(PRIVATE_KEY).count() {
-            0 | 1 => Err(InvalidCertificate::NoKey),
-            _ => Ok(()),
-        }
+        check(&self.chain_pem, &self.key_pem)
     }
 
     /// The chain without its leaf; empty when there is no intermediate.
     pub(crate) fn intermediates_pem(&self) -> &str {
-        self.end_of_leaf().map_or("", |end| self.chain_pem[end..].trim_start())
+        end_of_leaf(&self.chain_pem).map_or("", |end| self.chain_pem[end..].trim_start())
     }
+}
 
-    fn end_of_leaf(&self) -> Option<usize> {
-        let begin = self.chain_pem.find(BEGIN_CERTIFICATE)? + BEGIN_CERTIFICATE.len();
-        let length = self.chain_pem[begin..].find(END_CERTIFICATE)?;
-        Some(begin + length + END_CERTIFICATE.len())
+/// Whether these are a chain and a key at all.
+pub(crate) fn check(chain_pem: &str, key_pem: &str) -> Result<(), InvalidCertificate> {
+    if chain_pem.contains(PRIVATE_KEY) {
+        return Err(InvalidCertificate::KeyInChain);
     }
+    end_of_leaf(chain_pem).ok_or(InvalidCertificate::NoCertificate)?;
+    match key_pem.matches(PRIVATE_KEY).count() {
+        0 | 1 => Err(InvalidCertificate::NoKey),
+        _ => Ok(()),
+    }
+}
+
+fn end_of_leaf(chain_pem: &str) -> Option<usize> {
+    let begin = chain_pem.find(BEGIN_CERTIFICATE)? + BEGIN_CERTIFICATE.len();
+    let length = chain_pem[begin..].find(END_CERTIFICATE)?;
+    Some(begin + length + END_CERTIFICATE.len())
 }
 
 impl fmt::Debug for Certificate {

@@ -1,5 +1,5 @@
-//! Puts a certificate where a gateway reads it: a directory of files that Envoy's file SDS loads and watches, or, with the
-//! feature `kubernetes`, a Secret.
+//! Puts a certificate where a gateway reads it: a directory of files that Envoy's file SDS loads and watches; with the
+//! feature `kubernetes`, a Secret; with the feature `sds`, Envoys that ask for it over gRPC.
 //!
 //! A certificate and its key change together, in one step: each publication writes a new directory below `versions`,
 //! flushes it to the disk and then renames one symlink, `current`. A reader that resolves `current` once never holds
@@ -71,7 +71,9 @@ mod name;
 mod publication;
 mod reader;
 mod record;
-mod sds;
+#[cfg(feature = "sds")]
+pub mod sds;
+mod sds_file;
 mod secret;
 mod store;
 

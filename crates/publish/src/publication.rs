@@ -5,7 +5,7 @@ use crate::disk::{self, PRIVATE_FILE, PUBLIC_DIRECTORY, PUBLIC_FILE, UNFINISHED}
 use crate::entry::{CERTIFICATE, CHAIN, CertificateFiles, Entry, KEY, RECORD, Version};
 use crate::error::{Damage, PublishError, StoreError};
 use crate::name::CertificateName;
-use crate::sds;
+use crate::sds_file;
 use crate::store::FileStore;
 use std::fs;
 use std::io::ErrorKind;
@@ -144,7 +144,7 @@ impl FileStore {
     /// same already, since Envoy loads it again whenever it is replaced.
     pub(crate) fn write_sds(&self, entry: &Entry) -> Result<(), StoreError> {
         let files = entry.files();
-        let document = sds::document(entry.name(), &files);
+        let document = sds_file::document(entry.name(), &files);
         let document =
             document.map_err(|e| StoreError::Encode { path: files.sds.clone(), source: e.into() })?;
         if disk::read(&files.sds)?.as_deref() == Some(document.as_bytes()) {

@@ -16,6 +16,7 @@ mod https;
 mod pebble;
 mod ports;
 mod process;
+mod standalone_envoy;
 pub mod tools;
 
 pub use envoy::Envoy;
@@ -24,3 +25,4 @@ pub use https::{https_client, served_chain};
 pub use pebble::{ChallengeTestServer, Pebble, PebbleBuilder};
 pub use ports::free_port;
 pub use process::Process;
+pub use standalone_envoy::{Handshakes, StandaloneEnvoy};

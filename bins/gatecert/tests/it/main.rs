@@ -5,5 +5,6 @@ mod account;
 mod certificate;
 mod crash;
 mod refusals;
+mod serve;
 mod setting;
 mod texts;

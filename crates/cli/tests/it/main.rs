@@ -3,4 +3,5 @@
 
 mod moved_clock;
 mod renewal;
+mod serving;
 mod setting;

@@ -59,6 +59,24 @@ impl Setting {
         self.run(&["renew"]).await
     }
 
+    /// The service, which keeps a certificate of this name and serves it on `sds.sock`.
+    pub fn serve(&self, name: &str) -> impl Future<Output = Exit> + Send + use<> {
+        let (listen, server) = (&self.listen, &self.server);
+        let config = self.path("gatecert.toml");
+        let text = format!(
+            "store = \"out\"\nhttp01 = {{listen = \"{listen}\"}}\nsds.unix = {{path = \"sds.sock\"}}\n\
+             issuers.pebble = {{server = \"{server}\", ca-file = \"ca.pem\"}}\n\
+             [[certificates]]\nnames = [\"{name}\"]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let arguments = ["gatecert".into(), "serve".into(), "--config".into(), config.into_os_string()];
+        gatecert_cli::run(arguments, self.clock.clone())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     async fn run(&self, arguments: &[&str]) -> Exit {
         let out = self.out().display().to_string();
         let all = [&["gatecert"], arguments, &["--quiet", "--out", &out]].concat();

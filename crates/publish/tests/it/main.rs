@@ -13,4 +13,6 @@ mod publication;
 mod record;
 mod rotation;
 mod sample;
+#[cfg(feature = "sds")]
+mod sds;
 mod stop;
