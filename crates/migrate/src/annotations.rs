@@ -58,17 +58,21 @@ const KNOWN: [&str; 41] = [
 /// Names that go into a certificate, which gatecert takes from the hosts of the object alone.
 const MORE_NAMES: [&str; 4] = ["alt-names", "ip-sans", "uri-sans", "email-sans"];
 
-/// What says how cert-manager itself works, or what a public CA does not look at.
-const GONE: [&str; 9] = [
-    "duration",
-    "usages",
-    "revision-history-limit",
-    "private-key-encoding",
-    "certificate-name",
-    "renew-before-percentage",
-    "edit-in-place",
-    "ingress-class",
-    "ingressclassname",
+/// What is read, or refused. All others say how cert-manager itself works, or what a public CA does not look at.
+const USED: [&str; 13] = [
+    "issuer",
+    "cluster-issuer",
+    "issuer-kind",
+    "issuer-group",
+    "common-name",
+    "renew-before",
+    "private-key-algorithm",
+    "private-key-size",
+    "private-key-rotation-policy",
+    "secret-template",
+    "acme-challenge-type",
+    "acme-dns01-provider",
+    TLS_ACME,
 ];
 
 /// The path of the annotations.
@@ -78,14 +82,41 @@ const ANNOTATIONS: &[&str] = &["metadata", "annotations"];
 pub(crate) fn check(document: &Document) -> Vec<InputError> {
     let annotations = document.root.field("metadata").and_then(|metadata| metadata.field("annotations"));
     let Some(Data::Map(fields)) = annotations.map(|annotations| &annotations.data) else { return Vec::new() };
-    let wrong = fields.iter().filter(|(key, _)| is_theirs(&key.name) && !KNOWN.contains(&key.name.as_str()));
-    wrong
-        .filter_map(|(key, _)| {
-            let meant = nearest(&key.name, KNOWN)?;
-            let message = format!("unknown annotation {}", word(&key.name));
-            Some(InputError::new(document, key.place, message).hint(did_you_mean(Some(meant))))
-        })
-        .collect()
+    let wrong = fields.iter().filter_map(|(key, _)| {
+        let meant = probable(&key.name)?;
+        let message = format!("unknown annotation {}", word(&key.name));
+        Some(InputError::new(document, key.place, message).hint(did_you_mean(Some(&meant))))
+    });
+    wrong.collect()
+}
+
+/// The annotation that was probably meant, if it is another one.
+fn probable(key: &str) -> Option<String> {
+    if KNOWN.contains(&key) {
+        return None;
+    }
+    let (group, name) = key.split_once('/')?;
+    let known = || KNOWN.iter().filter_map(|known| known.split_once('/'));
+    let group = match known().any(|(known, _)| known == group) {
+        true => group,
+        // No other name has this group, so that it is the group that is wrong.
+        false => nearest(group, known().filter(|(_, known)| *known == name).map(|(group, _)| group))?,
+    };
+    let names = known().filter(|(known, _)| *known == group).map(|(_, name)| name);
+    nearest(name, names).map(|name| format!("{group}/{name}"))
+}
+
+/// Tells of the hosts that an annotated object has its certificate for, and that gatecert leaves out.
+pub(crate) fn wildcards<'a>(origin: &Origin, hosts: impl Iterator<Item = &'a str>, notes: &mut Vec<Note>) {
+    let wildcards: std::collections::BTreeSet<_> =
+        hosts.filter(|host| host.starts_with('*')).map(word).collect();
+    if !wildcards.is_empty() {
+        let text = format!(
+            "{} can not be proved by HTTP-01 and gets no certificate: name each host, or leave this to cert-manager",
+            wildcards.into_iter().collect::<Vec<_>>().join(", ")
+        );
+        notes.push(origin.not_migrated(text));
+    }
 }
 
 /// What an object asked cert-manager for.
@@ -205,10 +236,12 @@ impl<'a> Asked<'a> {
     }
 
     fn gone(&self, comments: &mut Comments) {
-        let is_gone = |key: &&String| {
-            is_theirs(key) && (GONE.iter().any(|end| key.ends_with(end)) || key.contains("/subject-"))
+        let used = |key: &str| {
+            let name = key.rsplit('/').next().unwrap_or_default();
+            key == TLS_ACME || USED.contains(&name) || MORE_NAMES.contains(&name)
         };
-        let gone: Vec<_> = self.annotations.keys().filter(is_gone).map(|key| word(key)).collect();
+        let gone = self.annotations.keys().filter(|key| is_theirs(key) && !used(key));
+        let gone: Vec<_> = gone.map(|key| word(key)).collect();
         if !gone.is_empty() {
             let text = format!("gone, which says nothing to gatecert or to the CA: {}", gone.join(", "));
             comments.add(ANNOTATIONS, text);

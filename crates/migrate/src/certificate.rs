@@ -94,7 +94,7 @@ impl Conversion<'_> {
             ip_addresses: spec.ip_addresses.clone().filter(|addresses| !addresses.is_empty()),
             common_name,
             issuer_ref: issuer_ref?,
-            private_key: private_key?,
+            private_key: Some(private_key?),
             renew_before: self.renew_before(spec.renew_before.as_deref()),
             renew_before_percentage: self.percentage(spec),
             secret_template: spec.secret_template.as_ref().map(|template| SecretTemplate {

@@ -50,7 +50,7 @@ impl InputError {
             source: source.to_owned(),
             line: place.line,
             column: place.column,
-            message: format!("no YAML: {message}"),
+            message: format!("can not be read as YAML: {message}"),
             hint: None,
         }
     }

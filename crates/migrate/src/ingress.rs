@@ -5,7 +5,7 @@ mod istio;
 pub(crate) mod old;
 mod site;
 
-use crate::annotations::Asked;
+use crate::annotations::{Asked, wildcards};
 use crate::certificate::ADOPT;
 use crate::challenge;
 use crate::inputs::{Input, Inputs, is_name};
@@ -89,6 +89,10 @@ impl Conversion<'_> {
                 }
                 Err(why) => migration.notes.push(origin.not_migrated(why)),
             }
+        }
+        if let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) {
+            let hosts = self.site.hosts.iter().filter(|(_, host)| host.secret.is_some());
+            wildcards(&first.origin, hosts.map(|(name, _)| name.as_str()), &mut migration.notes);
         }
         self.adopt(&annotations, migration);
         annotations

@@ -95,12 +95,11 @@ impl Migration {
     fn header(&self) -> String {
         let mut text = String::new();
         let mut steps = Vec::new();
-        let commands = self.commands(NoteKind::Before);
         if !self.objects.is_empty() {
-            steps.extend(commands);
+            steps.extend(self.commands(NoteKind::Before));
             steps.push(("Apply this.".to_owned(), vec!["kubectl apply -f FILE".to_owned()]));
-            steps.extend(self.commands(NoteKind::After));
         }
+        steps.extend(self.commands(NoteKind::After));
         for (number, (what, commands)) in steps.iter().enumerate() {
             yaml::comment(&mut text, "", &format!("{}. {what}", number + 1));
             for command in commands {

@@ -1,6 +1,6 @@
 //! Ingresses, Gateways and ListenerSets that go on as they are, with gatecert's annotations instead of cert-manager's.
 
-use crate::annotations::Asked;
+use crate::annotations::{Asked, wildcards};
 use crate::certificate::ADOPT;
 use crate::inputs::{Input, is_name};
 use crate::metadata;
@@ -15,13 +15,15 @@ use std::collections::BTreeSet;
 pub(crate) fn ingress(input: &Input<Ingress>, migration: &mut Migration) -> bool {
     let Input { origin, object } = input;
     let tls = object.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
-    let secrets: BTreeSet<_> = tls.filter_map(|tls| tls.secret_name.clone()).collect();
+    let hosts = tls.clone().flat_map(|tls| tls.hosts.iter().flatten().map(String::as_str));
+    let secrets: BTreeSet<_> = tls.clone().filter_map(|tls| tls.secret_name.clone()).collect();
     let secrets = secrets.into_iter().map(|name| (object.metadata.namespace.clone(), name)).collect();
     let mut comments = Comments::default();
     match convert(origin, &object.metadata, secrets, &mut comments, migration) {
         Converted::NotAsked => false,
         Converted::Refused => true,
         Converted::As(metadata) => {
+            wildcards(origin, hosts, &mut migration.notes);
             let object = Ingress { metadata: *metadata, spec: object.spec.clone(), status: None };
             migration.add(&object, &[origin], comments);
             true
@@ -41,6 +43,13 @@ pub(crate) fn gateway(input: &Input<Value>, migration: &mut Migration) {
         }
         Converted::Refused => {}
         Converted::As(metadata) => {
+            let listeners = object.pointer("/spec/listeners").and_then(Value::as_array).into_iter().flatten();
+            let of_tls = listeners.filter(|listener| listener["tls"].is_object());
+            wildcards(
+                origin,
+                of_tls.filter_map(|listener| listener["hostname"].as_str()),
+                &mut migration.notes,
+            );
             let mut object = object.clone();
             object["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
             if let Some(fields) = object.as_object_mut() {

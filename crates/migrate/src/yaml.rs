@@ -20,11 +20,10 @@ pub(crate) fn document(migrated: &Migrated) -> Result<String, serde_saphyr::Seri
             comment(&mut text, "", &remark.text);
         }
     }
-    let prefix = format!("{mark}");
     for line in serde_saphyr::to_string(&object)?.lines() {
-        let field = line.trim_start_matches([' ', '-']);
+        let field = line.trim_start();
         let index =
-            field.strip_prefix(&prefix).and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
+            field.strip_prefix(mark.as_str()).and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
         match index.and_then(|index| migrated.comments.get(index)) {
             Some(remark) => {
                 let indent = &line[..line.len() - field.len()];

@@ -10,7 +10,7 @@ const KEY: &[&str] = &["spec", "privateKey"];
 impl Conversion<'_> {
     /// The same kind of key. It is written out where cert-manager's default is another than gatecert's: a certificate of
     /// another kind of key would be issued anew.
-    pub(super) fn key(&mut self, spec: &CertificateSpec) -> Result<Option<PrivateKey>, String> {
+    pub(super) fn key(&mut self, spec: &CertificateSpec) -> Result<PrivateKey, String> {
         let new = spec.private_key.clone().unwrap_or_default();
         let algorithm = new.algorithm.or_else(|| spec.key_algorithm.clone()).filter(|text| !text.is_empty());
         let is_said = algorithm.is_some();
@@ -38,7 +38,7 @@ impl Conversion<'_> {
             }
         };
         let size = (algorithm == Algorithm::Rsa || size.is_some()).then(|| size.unwrap_or(2048));
-        Ok(Some(PrivateKey { algorithm: Some(algorithm), size, rotation_policy }))
+        Ok(PrivateKey { algorithm: Some(algorithm), size, rotation_policy })
     }
 }
 

@@ -121,7 +121,10 @@ impl Path {
         match (path.path_type.as_str(), text) {
             (_, "") | ("Prefix", "/") => Self::Any,
             ("Exact", text) => Self::Exact(text.to_owned()),
-            ("Prefix", text) => Self::Below(text.trim_end_matches('/').to_owned()),
+            ("Prefix", text) => match text.trim_end_matches('/') {
+                "" => Self::Any,
+                text => Self::Below(text.to_owned()),
+            },
             // As Istio read them when there were no types.
             (_, text) => match (text.strip_suffix(".*"), text.strip_suffix("/*")) {
                 (Some("" | "/"), _) | (_, Some("")) => Self::Any,
