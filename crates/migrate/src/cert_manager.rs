@@ -234,6 +234,7 @@ pub(crate) struct OldAcmeConfig {
 }
 
 #[derive(Deserialize, JsonSchema, Clone, Debug, Default)]
+#[allow(dead_code, reason = "that it is there matters")]
 pub(crate) struct OldDomainConfig {
     pub(crate) domains: Option<Vec<String>>,
     pub(crate) http01: Option<OldHttp01Config>,
@@ -242,6 +243,7 @@ pub(crate) struct OldDomainConfig {
 
 #[derive(Deserialize, JsonSchema, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "there for the schema")]
 pub(crate) struct OldHttp01Config {
     pub(crate) ingress: Option<String>,
     pub(crate) ingress_class: Option<String>,

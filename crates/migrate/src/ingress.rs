@@ -144,6 +144,22 @@ impl Conversion<'_> {
         }
     }
 
+    /// cert-manager wrote the Secret of an annotated Ingress beside that, where Istio's gateway does not look.
+    fn say_elsewhere(
+        &self,
+        annotations: &BTreeMap<String, String>,
+        field: &'static [&'static str],
+        comments: &mut Comments,
+    ) {
+        let to = &self.options.gateway_namespace;
+        let Some(from) = self.namespace.filter(|from| from != to && !annotations.is_empty()) else { return };
+        let text = format!(
+            "Istio reads the Secrets in `{to}`: those that cert-manager wrote in `{from}` are issued anew there, unless \
+             they are copied before"
+        );
+        comments.add(field, text);
+    }
+
     fn origins(&self) -> Vec<&Origin> {
         self.ingresses.iter().map(|input| &input.origin).collect()
     }

@@ -139,7 +139,7 @@ impl Migration {
         yaml::comment(text, "", title);
         for note in notes {
             let field = note.field.as_ref().map(|field| format!(", {field}")).unwrap_or_default();
-            yaml::comment(text, "", &format!("- {} ({}){field}: {}", note.object, note.source, note.message));
+            yaml::item(text, &format!("{} ({}){field}: {}", note.object, note.source, note.message));
             if let Some(command) = &note.command {
                 let _ = writeln!(text, "#    {}", command.replace(char::is_control, " "));
             }

@@ -45,7 +45,7 @@ impl Checked<'_> {
             return;
         }
         let Some(schema) = fitting(node, schema) else {
-            let message = format!("`{path}` is {}, which it can not be", type_of(node));
+            let message = format!("`{path}` is {} and has to be {}", type_of(node), wanted(schema));
             let hint = matches!(node.data, Data::Bool(_) | Data::Number(_))
                 .then(|| "put it into quotes to make it text".to_owned());
             self.errors.push(InputError::new(self.document, node.place, message).hint(hint));
@@ -118,6 +118,25 @@ fn fitting<'a>(node: &Node, schema: &'a Value) -> Option<&'a Value> {
     fits.then_some(schema)
 }
 
+/// What a schema takes, in words.
+fn wanted(schema: &Value) -> String {
+    let parts = ["anyOf", "oneOf"].iter().filter_map(|either| schema[*either].as_array()).flatten();
+    let types = [schema].into_iter().chain(parts).flat_map(|part| match &part["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    });
+    let words = types.filter_map(|wanted| match wanted {
+        "string" => Some("text"),
+        "boolean" => Some("true or false"),
+        "integer" | "number" => Some("a number"),
+        "array" => Some("a list"),
+        "object" => Some("a map"),
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join(" or ")
+}
+
 fn type_of(node: &Node) -> &'static str {
     match node.data {
         Data::Null => "empty",
@@ -169,9 +188,9 @@ mod tests {
             errors,
             [
                 "f:1:1: unknown field `srver`",
-                "f:2:13: `labels.a` is true or false, which it can not be",
+                "f:2:13: `labels.a` is true or false and has to be text",
                 "f:4:12: unknown field `list[0].b`",
-                "f:5:3: `list[1]` is text, which it can not be",
+                "f:5:3: `list[1]` is text and has to be a map",
                 "f:1:1: `name` is missing",
             ]
         );

@@ -43,9 +43,23 @@ const WIDTH: usize = 110;
 
 /// Adds a comment in lines. What it says may come from a manifest: no line ends but here.
 pub(crate) fn comment(text: &mut String, indent: &str, said: &str) {
-    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut line = String::new();
-    let mut lines = Vec::new();
+    for line in lines(said) {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{indent}# {line}");
+    }
+}
+
+/// Adds an item of a list.
+pub(crate) fn item(text: &mut String, said: &str) {
+    for (index, line) in lines(said).iter().enumerate() {
+        let bullet = if index == 0 { '-' } else { ' ' };
+        let _ = writeln!(text, "# {bullet} {line}");
+    }
+}
+
+fn lines(said: &str) -> Vec<String> {
+    let said = said.replace(char::is_control, " ");
+    let (mut lines, mut line) = (Vec::new(), String::new());
     for word in said.split(' ').filter(|word| !word.is_empty()) {
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
             lines.push(std::mem::take(&mut line));
@@ -56,10 +70,7 @@ pub(crate) fn comment(text: &mut String, indent: &str, said: &str) {
         line.push_str(word);
     }
     lines.push(line);
-    for line in lines {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{indent}# {line}");
-    }
+    lines
 }
 
 fn mark(object: &Value) -> String {

@@ -34,6 +34,7 @@ impl Conversion<'_> {
             "Istio's ingress gateway by its usual label: check it against your Pods",
         );
         self.grants(&annotations, migration);
+        self.say_elsewhere(&annotations, &["spec", "servers"], &mut comments);
         let spec = GatewaySpec {
             selector: [("istio".to_owned(), "ingressgateway".to_owned())].into(),
             servers: self.servers(),
@@ -58,16 +59,23 @@ impl Conversion<'_> {
         if from == to {
             return;
         }
-        for secret in self.secrets() {
-            let mut comments = Comments::default();
-            comments.add(
-                &["spec"],
-                format!(
-                    "consent of `{to}`, where Istio reads the Secret: for whoever administers it to apply"
-                ),
-            );
-            migration.add(&secret_grant(from, &ObjectName::new(to, secret)), &self.origins(), comments);
-        }
+        let grants =
+            self.secrets().into_iter().map(|secret| secret_grant(from, &ObjectName::new(to, secret)));
+        // One object: they all have one name.
+        let Some(grant) = grants.reduce(|mut one, other| {
+            one.spec.to.extend(other.spec.to);
+            one
+        }) else {
+            return;
+        };
+        let mut comments = Comments::default();
+        comments.add(
+            &["spec"],
+            format!(
+                "consent of `{to}`, where Istio reads these Secrets: for whoever administers it to apply"
+            ),
+        );
+        migration.add(&grant, &self.origins(), comments);
     }
 
     fn servers(&self) -> Vec<Server> {

@@ -147,7 +147,7 @@ impl Conversion<'_> {
         let fields: Vec<_> =
             fields.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| format!("`{name}`")).collect();
         if !fields.is_empty() {
-            let text = format!("{} of solver {number} gone: there is no more of {of}", are(&fields));
+            let text = format!("{} gone from solver {number}: there is no need of {of}", are(&fields));
             self.comments.add(SOLVERS, text);
         }
     }

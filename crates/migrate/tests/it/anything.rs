@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// Words that matter somewhere, and anything.
 fn word() -> impl Strategy<Value = String> {
-    let known = [
+    const KNOWN: &[&str] = &[
         "istio",
         "false",
         "true",
@@ -24,12 +24,12 @@ fn word() -> impl Strategy<Value = String> {
         "https://acme-v01.api.letsencrypt.org/directory",
         "/.well-known/acme-challenge/x",
     ];
-    prop_oneof![8 => proptest::sample::select(&known[..]).prop_map(str::to_owned), 1 => any::<String>()]
+    prop_oneof![8 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
 /// Names of fields of all kinds.
 fn field() -> impl Strategy<Value = String> {
-    let known = [
+    const KNOWN: &[&str] = &[
         "secretName",
         "dnsNames",
         "issuerRef",
@@ -61,7 +61,7 @@ fn field() -> impl Strategy<Value = String> {
         "privateKeySecretRef",
         "config",
     ];
-    prop_oneof![20 => proptest::sample::select(&known[..]).prop_map(str::to_owned), 1 => any::<String>()]
+    prop_oneof![20 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
 fn value() -> impl Strategy<Value = Value> {
