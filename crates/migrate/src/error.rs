@@ -5,8 +5,8 @@ use serde::Serialize;
 use std::error::Error;
 use std::fmt;
 
-/// How much of a foreign word is shown, in characters. The longest field of those that are read has 27.
-const SHOWN_WORD: usize = 64;
+/// How much of a foreign word is shown, in characters: enough for the path of a field, six levels of 20 characters.
+const SHOWN_WORD: usize = 120;
 
 /// Something in an input that nobody can have meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

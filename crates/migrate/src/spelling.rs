@@ -45,7 +45,7 @@ impl Checked<'_> {
             return;
         }
         let Some(schema) = fitting(node, schema) else {
-            let message = format!("`{path}` is {} and has to be {}", type_of(node), wanted(schema));
+            let message = format!("{} is {} and has to be {}", word(path), type_of(node), wanted(schema));
             let hint = matches!(node.data, Data::Bool(_) | Data::Number(_))
                 .then(|| "put it into quotes to make it text".to_owned());
             self.errors.push(InputError::new(self.document, node.place, message).hint(hint));
@@ -90,7 +90,7 @@ impl Checked<'_> {
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let is_there = node.field(name).is_some_and(|node| !matches!(node.data, Data::Null));
             if !is_there && !meant.contains(&name) {
-                let message = format!("`{}` is missing", below(name));
+                let message = format!("{} is missing", word(&below(name)));
                 self.errors.push(InputError::new(self.document, node.place, message));
             }
         }

@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::harness::World;
 use crate::manifest::{certificate_with, gateway, http};
+use crate::proxy::PortProxy;
 use gatecert_acme::AccountKey;
 use gatecert_api::ClusterIssuer;
 use gatecert_migrate::{Document, Migration, NoteKind, Options, Target, migrate};
@@ -156,6 +157,16 @@ async fn pairs(world: &World, namespace: &str, to: Target) -> Outcome {
         ingress(namespace, "www-http", &www, false, "\"true\""),
         ingress(namespace, "pay", &pay, true, "\"false\""),
     ];
+    // Pebble's redirects keep the port, unlike Let's Encrypt's.
+    let proxy = match to {
+        Target::Istio => Some(PortProxy::start(world, "10.99.0.31".parse()?).await?),
+        Target::GatewayApi => None,
+    };
+    for host in [&www, &pay] {
+        if let Some(proxy) = &proxy {
+            world.cluster.pebble.challtestsrv().add_a(host, &[proxy.address().into()]).await?;
+        }
+    }
     world.apply(&migrated(&text.concat(), to)?.to_yaml()?).await?;
     world.served(&www).await?;
     world.served(&pay).await?;
