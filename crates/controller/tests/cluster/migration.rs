@@ -159,7 +159,7 @@ async fn pairs(world: &World, namespace: &str, to: Target) -> Outcome {
     ];
     // Pebble's redirects keep the port, unlike Let's Encrypt's.
     let proxy = match to {
-        Target::Istio => Some(PortProxy::start(world, "10.99.0.31".parse()?).await?),
+        Target::Istio => Some(PortProxy::start(world, "10.99.0.71".parse()?).await?),
         Target::GatewayApi => None,
     };
     for host in [&www, &pay] {
