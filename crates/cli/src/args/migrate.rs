@@ -5,27 +5,28 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("input").required(true).args(["files", "cluster"]))]
 #[command(after_help = "Examples:
   gatecert migrate -f cert-manager.yaml > gatecert.yaml
   gatecert migrate -f manifests/ --to gateway-api
   kubectl get ingress,certificate,issuer -A -o yaml | gatecert migrate -f -
   gatecert migrate --cluster --all-namespaces
 
-Reads Issuers, ClusterIssuers and Certificates of cert-manager in all their versions since 2018, what bears
-its annotations, and the pairs of Ingresses of Istio in 2018. Nothing is written but the manifests, to
-standard output: comments tell what has to be done, in which order. Exit code 3 says that some of it has no
-counterpart, which a list at the top names.")]
+Reads Issuers, ClusterIssuers and Certificates of cert-manager in all their versions since 2018,
+what bears its annotations, and the pairs of Ingresses of Istio in 2018. Nothing is changed: the
+manifests go to standard output, and comments in them tell what has to be done, in which order. Exit
+code 3 says that some of it has no counterpart, which a list at the top names.")]
 pub(crate) struct Migrate {
     /// A file, a directory whose .yaml, .yml and .json files are read, or - for standard input.
-    #[arg(short, long = "filename", value_name = "FILE", required_unless_present = "cluster")]
+    #[arg(short, long = "filename", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Reads what is in the cluster, and writes nothing there.
-    #[arg(long, conflicts_with = "files")]
+    #[arg(long)]
     pub(crate) cluster: bool,
     /// All namespaces of the cluster.
-    #[arg(short = 'A', long, requires = "cluster", conflicts_with = "namespace")]
+    #[arg(short = 'A', long, conflicts_with_all = ["namespace", "files"])]
     pub(crate) all_namespaces: bool,
-    /// What Ingresses of class `istio` become.
+    /// What Ingresses of class `istio` become: a Gateway of that API, with its routes.
     #[arg(long, value_name = "KIND", default_value = "istio")]
     pub(crate) to: MigrationTarget,
     /// The namespace of Istio's ingress gateway.
@@ -44,9 +45,7 @@ pub(crate) struct Migrate {
 /// The objects that take the place of Ingresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MigrationTarget {
-    /// Gateway and VirtualService of Istio.
     Istio,
-    /// Gateway and HTTPRoute of the Gateway API.
     GatewayApi,
 }
 
