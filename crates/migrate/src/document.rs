@@ -90,7 +90,7 @@ impl Document {
                 }
             }
             (data, _) => {
-                documents.push(Self { source: source.to_owned(), root: Node { place: root.place, data } })
+                documents.push(Self { source: source.to_owned(), root: Node { place: root.place, data } });
             }
         }
     }

@@ -16,7 +16,7 @@ pub(crate) fn document(migrated: &Migrated) -> Result<String, serde_saphyr::Seri
     let mark = mark(&object);
     for (index, remark) in migrated.comments.iter().enumerate() {
         let field = (format!("{mark}{index}"), Value::Null);
-        if !insert_before(&mut object, &remark.path, field) {
+        if !insert_before(&mut object, remark.path, field) {
             comment(&mut text, "", &remark.text);
         }
     }

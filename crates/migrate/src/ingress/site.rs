@@ -223,7 +223,7 @@ impl Reading<'_> {
             ServiceBackendPort { name: Some(name), .. } => port.name.as_ref() == Some(name),
             ServiceBackendPort { number, .. } => *number == Some(port.port),
         });
-        let number = wanted.number.or(port.map(|port| port.port));
+        let number = wanted.number.or_else(|| port.map(|port| port.port));
         let Some(number) = number.and_then(|number| u32::try_from(number).ok()) else {
             let name = wanted.name.unwrap_or_default();
             refuse(format!(
