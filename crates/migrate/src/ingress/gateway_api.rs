@@ -11,7 +11,7 @@ use gatecert_render::gateway_api::{
     HttpRouteMatch, HttpRouteRule, HttpRouteSpec, Listener, ListenerTls, ObjectReference, ParentReference,
     PathMatch, RequestRedirect, RouteNamespaces,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a Gateway holds at most.
@@ -109,9 +109,15 @@ impl Conversion<'_> {
         let namespaces = match self.namespace {
             Some(namespace) if namespace == self.options.gateway_namespace => None,
             Some(namespace) => {
-                let labels = [("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())];
+                // A challenge's route stands beside the Gateway.
+                let beside = (port == 80).then(|| self.options.gateway_namespace.clone());
+                let requirement = LabelSelectorRequirement {
+                    key: "kubernetes.io/metadata.name".to_owned(),
+                    operator: "In".to_owned(),
+                    values: Some(beside.into_iter().chain([namespace.to_owned()]).collect()),
+                };
                 let selector =
-                    LabelSelector { match_labels: Some(labels.into()), ..LabelSelector::default() };
+                    LabelSelector { match_expressions: Some(vec![requirement]), ..LabelSelector::default() };
                 Some(RouteNamespaces { from: Some("Selector".to_owned()), selector: Some(selector) })
             }
             None => Some(RouteNamespaces { from: Some("All".to_owned()), selector: None }),
