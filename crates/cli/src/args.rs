@@ -1,8 +1,10 @@
 //! The command line.
 
+mod migrate;
 mod render;
 mod serve;
 
+pub(crate) use migrate::{Migrate, MigrationTarget};
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
 pub(crate) use serve::Serve;
 
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     /// Prints manifests for a cluster.
     #[command(subcommand)]
     Render(Render),
+    /// Prints what takes the place of cert-manager's manifests.
+    Migrate(Box<Migrate>),
     /// Prints the completions for a shell.
     Completions(Completions),
     /// Prints the manual page, or writes all of them.

@@ -18,6 +18,7 @@ mod issue;
 mod journal;
 mod list;
 mod look;
+mod migrate;
 mod output;
 mod progress;
 mod reference;
@@ -109,6 +110,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
         Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
         Command::Account(command) => account::run(command, output, clock).await,
         Command::Render(command) => render::run(command, output),
+        Command::Migrate(arguments) => migrate::run(arguments, output).await,
         Command::Completions(arguments) => reference::completions(arguments, output),
         Command::Man(arguments) => reference::man(arguments, output),
     }

@@ -218,9 +218,36 @@ pub struct HttpRouteRule {
     /// Any of these; none is every request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<HttpRouteMatch>,
+    /// What is done with the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<HttpRouteFilter>,
     /// Where to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backend_refs: Vec<BackendReference>,
+}
+
+/// Something that is done with a request.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpRouteFilter {
+    /// `RequestRedirect`, …
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// Answered with a redirect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_redirect: Option<RequestRedirect>,
+}
+
+/// A redirect.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RequestRedirect {
+    /// To this scheme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    /// With this status; 302 if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u32>,
 }
 
 /// A condition on a request.

@@ -37,7 +37,11 @@ pub fn http_route(form: &HttpRouteForm<'_>) -> HttpRoute {
         port: Some(form.responder.port.into()),
     };
     // A rule takes eight matches at most in older versions, so each challenge has its own.
-    let rules = matches.map(|one| HttpRouteRule { matches: vec![one], backend_refs: vec![backend.clone()] });
+    let rules = matches.map(|one| HttpRouteRule {
+        matches: vec![one],
+        backend_refs: vec![backend.clone()],
+        ..HttpRouteRule::default()
+    });
     HttpRoute {
         metadata: form.owner.metadata(&form.name, annotation::PART_CHALLENGE),
         spec: HttpRouteSpec {

@@ -147,6 +147,9 @@ pub struct HttpMatch {
     /// The path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<StringMatch>,
+    /// The port of the Gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u32>,
 }
 
 /// A condition on a string.

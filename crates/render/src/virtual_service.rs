@@ -52,7 +52,8 @@ fn with_routes(route: &VirtualServiceRoute<'_>, http: Vec<HttpRoute>) -> Virtual
 
 fn answering(challenge: &Challenge, answer: &Answer) -> HttpRoute {
     let uri = StringMatch { exact: Some(challenge.path()), prefix: None };
-    let matched = HttpRoute { matches: vec![HttpMatch { uri: Some(uri) }], ..HttpRoute::default() };
+    let matched =
+        HttpRoute { matches: vec![HttpMatch { uri: Some(uri), port: None }], ..HttpRoute::default() };
     match answer {
         Answer::Direct => {
             let body = DirectBody { text: Some(challenge.key_authorization.clone()) };

@@ -4,6 +4,7 @@
 mod account;
 mod certificate;
 mod crash;
+mod migrate;
 mod refusals;
 mod serve;
 mod setting;

@@ -17,6 +17,7 @@ mod harness;
 mod interceptor;
 mod limits;
 mod manifest;
+mod migration;
 mod outage;
 mod proxy;
 mod refusal;
@@ -142,6 +143,10 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_secret_of_somebody_else,
         change::a_certificate_that_goes_in_mid_order,
         goldens::the_api_server_knows_every_field,
+        migration::the_api_server_takes_every_golden,
+        migration::nothing_is_issued_anew,
+        migration::pairs_become_istio_gateways,
+        migration::pairs_become_gateways,
         cost::eight_writes_for_one_certificate,
         rights::no_more_than_is_needed,
         refusal::issuers,

@@ -1,0 +1,105 @@
+//! Manifests from files.
+
+use crate::error::Failure;
+use gatecert_migrate::{Document, InputError};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The largest text, in bytes. A list of 10,000 Certificates, as `kubectl get` prints it, has about as much.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// The most files in all: each is read into memory as objects, one after the other.
+const MAX_FILES: usize = 4096;
+
+/// The most text in all, in bytes: four of the largest files.
+const MAX_TOTAL: usize = 64 * 1024 * 1024;
+
+/// The documents of all files, and what is wrong with those that can not be read as YAML.
+///
+/// # Errors
+/// A file or directory that can not be read at all.
+pub(super) fn read(paths: &[PathBuf]) -> Result<(Vec<Document>, Vec<InputError>), Failure> {
+    let (mut documents, mut errors) = (Vec::new(), Vec::new());
+    let mut total = 0;
+    for path in expanded(paths)? {
+        let text = text(&path)?;
+        total += text.len();
+        if total > MAX_TOTAL {
+            return Err(Failure::usage(format!("the inputs have more than {MAX_TOTAL} bytes in all"))
+                .hint("migrate some of them at a time"));
+        }
+        match Document::read(&name(&path), &text) {
+            Ok(read) => documents.extend(read),
+            Err(error) => errors.push(error),
+        }
+    }
+    Ok((documents, errors))
+}
+
+/// Directories are their manifests, sorted by name; not those of directories in them, as with kubectl.
+fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable =
+            |error: std::io::Error| Failure::usage(format!("`{}` can not be read: {error}", path.display()));
+        let mut found = Vec::new();
+        for entry in path.read_dir().map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.path();
+            if is_manifest(&file) && file.is_file() {
+                found.push(file);
+            }
+            if found.len() > MAX_FILES {
+                break;
+            }
+        }
+        if found.is_empty() {
+            return Err(Failure::usage(format!(
+                "there is no .yaml, .yml or .json file in `{}`",
+                path.display()
+            )));
+        }
+        found.sort();
+        files.extend(found);
+    }
+    match files.len() {
+        ..=MAX_FILES => Ok(files),
+        _ => Err(Failure::usage(format!("there are more than {MAX_FILES} files"))),
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["yaml", "yml", "json"].contains(&extension))
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::usage(format!("`{}` can not be read: {error}", path.display()));
+    let source: Box<dyn Read> = match is_standard_input(path) {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(path).map_err(unreadable)?),
+    };
+    let mut text = String::new();
+    source.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(Failure::usage(format!("`{}` is larger than {MAX_FILE} bytes", path.display()))
+            .hint("split it, or read the cluster itself with --cluster"));
+    }
+    Ok(text)
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn name(path: &Path) -> String {
+    match is_standard_input(path) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}

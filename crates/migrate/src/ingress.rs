@@ -1,0 +1,188 @@
+//! Ingresses. Those of Istio's class become Gateways with routes, a namespace at a time; the others stay Ingresses.
+
+mod gateway_api;
+mod istio;
+pub(crate) mod old;
+mod site;
+
+use crate::annotations::{Asked, wildcards};
+use crate::certificate::ADOPT;
+use crate::challenge;
+use crate::inputs::{Input, Inputs, is_name};
+use crate::issuer::ISTIO;
+use crate::migration::{Comments, Migration};
+use crate::note::{NoteKind, Origin, adopt_command, kubectl};
+use crate::options::{Options, Target};
+use crate::source;
+use gatecert_api::annotation;
+use k8s_openapi::api::networking::v1::Ingress;
+use site::Site;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The class before there were Ingress classes.
+const CLASS: &str = "kubernetes.io/ingress.class";
+
+/// Converts all Ingresses.
+pub(crate) fn convert(inputs: &Inputs, options: &Options, migration: &mut Migration) {
+    let mut istio: BTreeMap<Option<String>, Vec<Input<Ingress>>> = BTreeMap::new();
+    for input in &inputs.ingresses {
+        let Some(object) = challenge::without(input, migration) else { continue };
+        let input = Input { origin: input.origin.clone(), object };
+        if class(&input.object) == Some(ISTIO) {
+            istio.entry(input.origin.namespace.clone()).or_default().push(input);
+        } else if !source::ingress(&input, migration) {
+            migration.notes.push(input.origin.note(NoteKind::PassedOver, "nothing of cert-manager's"));
+        }
+    }
+    for (namespace, ingresses) in &istio {
+        let site = Site::of(namespace.as_deref(), ingresses, &inputs.services, migration);
+        Conversion { inputs, options, namespace: namespace.as_deref(), ingresses, site: &site }
+            .run(migration);
+    }
+}
+
+fn class(ingress: &Ingress) -> Option<&str> {
+    let annotated = ingress.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CLASS));
+    annotated.map(String::as_str).or_else(|| ingress.spec.as_ref()?.ingress_class_name.as_deref())
+}
+
+/// The Ingresses of one namespace, and what they serve together.
+struct Conversion<'a> {
+    inputs: &'a Inputs,
+    options: &'a Options,
+    namespace: Option<&'a str>,
+    ingresses: &'a [Input<Ingress>],
+    site: &'a Site,
+}
+
+impl Conversion<'_> {
+    fn run(&self, migration: &mut Migration) {
+        if self.site.hosts.is_empty() {
+            return;
+        }
+        let mut comments = Comments::default();
+        let annotations = self.annotations(&mut comments, migration);
+        match self.options.to {
+            Target::Istio => self.istio(annotations, comments, migration),
+            Target::GatewayApi => self.gateway_api(annotations, comments, migration),
+        }
+        self.after(migration);
+    }
+
+    /// What the Gateway asks gatecert for: what the first of the Ingresses asked cert-manager for.
+    fn annotations(&self, comments: &mut Comments, migration: &mut Migration) -> BTreeMap<String, String> {
+        let mut annotations = BTreeMap::new();
+        for Input { origin, object } in self.ingresses {
+            let Some(asked) = Asked::of(origin, object.metadata.annotations.as_ref()) else { continue };
+            // The comments on the key are for all of them together.
+            let mut own = Comments::default();
+            match asked.wanted(&mut own, &mut migration.notes) {
+                Ok(wanted) if annotations.is_empty() => {
+                    annotations = wanted;
+                    comments.0.extend(own.0);
+                }
+                Ok(wanted) if wanted == annotations => {}
+                Ok(_) => {
+                    let text = "asks for other certificates than another Ingress of its namespace does, and they share a \
+                                Gateway now: write a Certificate for its hosts";
+                    migration.notes.push(origin.not_migrated(text));
+                }
+                Err(why) => migration.notes.push(origin.not_migrated(why)),
+            }
+        }
+        if let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) {
+            let hosts = self.site.hosts.iter().filter(|(_, host)| host.secret.is_some());
+            wildcards(&first.origin, hosts.map(|(name, _)| name.as_str()), &mut migration.notes);
+        }
+        self.adopt(&annotations, migration);
+        annotations
+    }
+
+    /// Where the Gateway makes Certificates, their Secrets are taken over.
+    fn adopt(&self, annotations: &BTreeMap<String, String>, migration: &mut Migration) {
+        let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) else { return };
+        for secret in self.secrets().into_iter().filter(|secret| is_name(secret)) {
+            let command = adopt_command(Some(&self.options.gateway_namespace), secret);
+            migration.notes.push(first.origin.note(NoteKind::Before, ADOPT).command(command));
+        }
+    }
+
+    fn secrets(&self) -> BTreeSet<&str> {
+        self.site.hosts.values().filter_map(|host| host.secret.as_deref()).collect()
+    }
+
+    /// The Secrets that nothing of what was read writes.
+    fn orphans(&self, annotations: &BTreeMap<String, String>) -> Vec<&str> {
+        if !annotations.is_empty() {
+            return Vec::new();
+        }
+        let is_written = |secret: &str| {
+            self.inputs.certificates.iter().any(|certificate| {
+                certificate.object.spec.secret_name == secret
+                    && certificate.origin.namespace.as_ref() == Some(&self.options.gateway_namespace)
+            })
+        };
+        self.secrets().into_iter().filter(|secret| !is_written(secret)).collect()
+    }
+
+    /// The comment on those.
+    fn say_orphans(
+        &self,
+        annotations: &BTreeMap<String, String>,
+        field: &'static [&'static str],
+        comments: &mut Comments,
+    ) {
+        let orphans: Vec<_> = self.orphans(annotations).into_iter().map(crate::error::word).collect();
+        if !orphans.is_empty() {
+            comments.add(field, format!(
+                "no Certificate that was read writes {} in `{}`: write one, or annotate this Gateway with \
+                 `{}: NAME`",
+                orphans.join(", "),
+                self.options.gateway_namespace,
+                annotation::CLUSTER_ISSUER
+            ));
+        }
+    }
+
+    /// cert-manager wrote the Secret of an annotated Ingress beside that, where Istio's gateway does not look.
+    fn say_elsewhere(
+        &self,
+        annotations: &BTreeMap<String, String>,
+        field: &'static [&'static str],
+        comments: &mut Comments,
+    ) {
+        let to = &self.options.gateway_namespace;
+        let Some(from) = self.namespace.filter(|from| from != to && !annotations.is_empty()) else { return };
+        let text = format!(
+            "Istio reads the Secrets in `{to}`: those that cert-manager wrote in `{from}` are issued anew there, unless \
+             they are copied before"
+        );
+        comments.add(field, text);
+    }
+
+    fn origins(&self) -> Vec<&Origin> {
+        self.ingresses.iter().map(|input| &input.origin).collect()
+    }
+
+    /// The Ingresses that a host comes from.
+    fn origins_of(&self, host: &site::Host) -> Vec<&Origin> {
+        host.ingresses
+            .iter()
+            .filter_map(|index| self.ingresses.get(*index))
+            .map(|input| &input.origin)
+            .collect()
+    }
+
+    /// The name of the Gateway.
+    fn gateway_name(&self) -> String {
+        self.namespace.map_or_else(|| "ingress".to_owned(), |namespace| format!("{namespace}-ingress"))
+    }
+
+    fn after(&self, migration: &mut Migration) {
+        for origin in self.origins() {
+            let command = format!("{} delete ingress {}", kubectl(self.namespace), origin.name);
+            let text = "When the gateway answers by the new routes, delete the Ingresses that they replace:";
+            migration.notes.push(origin.note(NoteKind::After, text).command(command));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What was read, kind by kind.
+
+use crate::annotations;
+use crate::cert_manager::{CertificateSpec, IssuerSpec, Object};
+use crate::document::{Document, Node};
+use crate::error::{InputError, word};
+use crate::ingress::old::OldIngressSpec;
+use crate::kind::{Found, Kind};
+use crate::note::{Note, NoteKind, Origin};
+use crate::spelling;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::Ingress;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// An object of a known kind.
+pub(crate) struct Input<T> {
+    pub(crate) origin: Origin,
+    pub(crate) object: T,
+}
+
+/// Everything that was read.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    pub(crate) issuers: Vec<Input<Object<IssuerSpec>>>,
+    pub(crate) certificates: Vec<Input<Object<CertificateSpec>>>,
+    pub(crate) ingresses: Vec<Input<Ingress>>,
+    pub(crate) services: Vec<Input<Service>>,
+    /// Gateways and ListenerSets, which go on as they are but for their annotations.
+    pub(crate) gateways: Vec<Input<Value>>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) errors: Vec<InputError>,
+}
+
+impl Inputs {
+    pub(crate) fn read(documents: &[Document]) -> Self {
+        let mut inputs = Self::default();
+        let mut schemas = HashMap::new();
+        for document in documents {
+            match Kind::of(document) {
+                Ok(Found::Known(kind)) => {
+                    let schema = schemas.entry(kind).or_insert_with(|| kind.schema());
+                    inputs.known(document, kind, schema);
+                }
+                Ok(Found::Other(why)) => inputs.passed_over(document, why),
+                Err(error) => inputs.errors.push(error),
+            }
+        }
+        inputs
+    }
+
+    fn passed_over(&mut self, document: &Document, why: Option<&str>) {
+        let why = why.unwrap_or("nothing of cert-manager's");
+        self.notes.push(origin(document).note(NoteKind::PassedOver, why));
+    }
+
+    fn known(&mut self, document: &Document, kind: Kind, schema: &Value) {
+        let mut errors = spelling::check(document, schema);
+        errors.extend(names(document));
+        if matches!(kind, Kind::Ingress | Kind::OldIngress | Kind::Gateway | Kind::ListenerSet) {
+            errors.extend(annotations::check(document));
+        }
+        let origin = origin(document);
+        if !document.is_text() {
+            // Nobody can correct what the API server has taken in: it is of a newer version than those that are known.
+            let unknown = errors.drain(..).map(|error| {
+                origin
+                    .not_migrated(format!("{}, which this version of gatecert does not know", error.message))
+            });
+            self.notes.extend(unknown);
+        }
+        if !errors.is_empty() {
+            self.errors.extend(errors);
+            return;
+        }
+        let value = document.root.value();
+        let taken = match kind {
+            Kind::Issuer(_) | Kind::ClusterIssuer(_) => push(&mut self.issuers, &origin, value),
+            Kind::Certificate(_) => push(&mut self.certificates, &origin, value),
+            Kind::Ingress => push(&mut self.ingresses, &origin, value),
+            Kind::OldIngress => old_ingress(value).map(|object| {
+                self.ingresses.push(Input { origin: origin.clone(), object });
+            }),
+            Kind::Service => push(&mut self.services, &origin, value),
+            Kind::Gateway | Kind::ListenerSet => push(&mut self.gateways, &origin, value),
+        };
+        if let Err(error) = taken {
+            self.errors.push(InputError::new(document, document.root.place, error.to_string()));
+        }
+    }
+}
+
+fn push<T: DeserializeOwned>(
+    list: &mut Vec<Input<T>>,
+    origin: &Origin,
+    value: Value,
+) -> serde_json::Result<()> {
+    list.push(Input { origin: origin.clone(), object: serde_json::from_value(value)? });
+    Ok(())
+}
+
+fn old_ingress(value: Value) -> serde_json::Result<Ingress> {
+    let old: Object<OldIngressSpec> = serde_json::from_value(value)?;
+    Ok(Ingress { metadata: old.metadata, spec: Some(old.spec.into()), status: None })
+}
+
+fn origin(document: &Document) -> Origin {
+    let root = &document.root;
+    let metadata = |field: &str| root.field("metadata").and_then(|metadata| metadata.text(field));
+    // What is passed over is not looked at, so that its names may be anything.
+    let shown = |text: &str| word(text).trim_matches('`').to_owned();
+    Origin {
+        kind: root.text("kind").map_or_else(|| "document".to_owned(), shown),
+        namespace: metadata("namespace").map(shown),
+        name: metadata("name").map(shown).unwrap_or_default(),
+        source: document.title(),
+    }
+}
+
+/// Where names of objects stand, which get into commands that somebody copies.
+const NAMES: [&[&str]; 7] = [
+    &["metadata", "name"],
+    &["metadata", "namespace"],
+    &["spec", "secretName"],
+    &["spec", "issuerRef", "name"],
+    &["spec", "acme", "privateKeySecretRef", "name"],
+    &["spec", "acme", "externalAccountBinding", "keySecretRef", "name"],
+    &["spec", "acme", "privateKeySecretRef", "key"],
+];
+
+/// Names that Kubernetes does not allow.
+fn names(document: &Document) -> Vec<InputError> {
+    let mut errors = Vec::new();
+    let mut look = |path: &str, node: &Node, name: &str| {
+        if !is_name(name) {
+            let message = format!("`{path}` is {}, which can not be the name of an object", word(name));
+            errors.push(InputError::new(document, node.place, message));
+        }
+    };
+    for path in NAMES {
+        let node = path.iter().try_fold(&document.root, |node, name| node.field(name));
+        if let Some((node, crate::document::Data::Text(name))) = node.map(|node| (node, &node.data)) {
+            look(&path.join("."), node, name);
+        }
+    }
+    if document.root.field("metadata").is_some_and(|metadata| metadata.text("name").is_none()) {
+        let place = document.root.field("metadata").map(|metadata| metadata.place).unwrap_or_default();
+        let error = InputError::new(document, place, "`metadata.name` is missing");
+        errors.push(error.hint(Some("what has a generateName is not for files that are kept".to_owned())));
+    }
+    errors
+}
+
+/// Whether it can be the name of an object, or of a value in a Secret.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(is_allowed) && !text.starts_with(['-', '.'])
+}

@@ -1,0 +1,98 @@
+//! From the manifests of cert-manager to those of gatecert: data in, data out. No client, no clock, no I/O.
+//!
+//! ```
+//! use gatecert_migrate::{Document, Options, migrate};
+//!
+//! let text = "
+//! apiVersion: certmanager.k8s.io/v1alpha1
+//! kind: ClusterIssuer
+//! metadata: {name: letsencrypt-prod}
+//! spec:
+//!   acme:
+//!     server: https://acme-v01.api.letsencrypt.org/directory
+//!     email: ops@example.com
+//!     privateKeySecretRef: {name: letsencrypt-prod}
+//!     http01: {}
+//! ";
+//! let documents = Document::read("issuer.yaml", text)?;
+//! let migration = migrate(&documents, &Options::default());
+//! assert!(migration.errors.is_empty() && migration.is_complete());
+//! assert_eq!(migration.objects[0].object["spec"]["acme"]["server"], "letsencrypt");
+//! # Ok::<(), gatecert_migrate::InputError>(())
+//! ```
+//!
+//! Read are Issuers, ClusterIssuers and Certificates of `certmanager.k8s.io/v1alpha1` (2018) and of `cert-manager.io`;
+//! Ingresses, Gateways and ListenerSets with their annotations; and the pairs of Ingresses that Istio needed in 2018,
+//! with the Services and Ingresses that people made for challenges by hand. Every other kind is passed over.
+//!
+//! A field that a kind does not have is an error with its place and the probable word. What has no counterpart is a
+//! [`Note`] of its object.
+
+mod annotations;
+mod cert_manager;
+mod certificate;
+mod challenge;
+mod document;
+mod error;
+mod gateway;
+mod ingress;
+mod inputs;
+mod issuer;
+mod kind;
+mod metadata;
+mod migration;
+mod note;
+mod options;
+mod source;
+mod spelling;
+mod yaml;
+
+pub use document::Document;
+pub use error::InputError;
+pub use migration::{Comment, Migrated, Migration};
+pub use note::{Note, NoteKind};
+pub use options::{Options, Target};
+
+use inputs::Inputs;
+use note::kubectl;
+use std::collections::BTreeSet;
+
+/// Migrates all objects together: a Certificate is looked at beside its issuer, an Ingress beside its twin.
+///
+/// The same documents give the same result. Where there are errors, what they are about is missing from it.
+pub fn migrate(documents: &[Document], options: &Options) -> Migration {
+    let mut inputs = Inputs::read(documents);
+    let mut migration = Migration { errors: std::mem::take(&mut inputs.errors), ..Migration::default() };
+    let mut refused = BTreeSet::new();
+    for issuer in &inputs.issuers {
+        if !issuer::convert(issuer, options, &mut migration) {
+            refused.insert(issuer.origin.clone());
+        }
+    }
+    let sources = inputs.ingresses.iter().map(|input| &input.origin);
+    let sources = sources.chain(inputs.gateways.iter().map(|input| &input.origin));
+    let sources = sources.map(|origin| (origin.kind.clone(), origin.namespace.clone(), origin.name.clone()));
+    let sources: BTreeSet<_> = sources.collect();
+    for certificate in &inputs.certificates {
+        certificate::convert(certificate, &refused, &sources, &mut migration);
+    }
+    for gateway in &inputs.gateways {
+        source::gateway(gateway, &mut migration);
+    }
+    ingress::convert(&inputs, options, &mut migration);
+    challenge::services(&inputs.services, &mut migration);
+    finish(inputs, options, &mut migration);
+    migration
+}
+
+/// What there is to do around it all.
+fn finish(inputs: Inputs, options: &Options, migration: &mut Migration) {
+    let is_adopting = |note: &&Note| note.kind == NoteKind::Before && note.message == certificate::ADOPT;
+    if let Some(first) = migration.notes.iter().find(is_adopting).cloned() {
+        let message = "Stop cert-manager, so that two do not write the same Secrets:".to_owned();
+        let namespace = kubectl(Some(&options.cert_manager_namespace));
+        let command = Some(format!("{namespace} scale deployment cert-manager --replicas=0"));
+        migration.notes.insert(0, Note { message, command, field: None, ..first });
+    }
+    migration.notes.extend(inputs.notes);
+}
