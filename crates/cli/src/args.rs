@@ -1,7 +1,9 @@
 //! The command line.
 
+mod doctor;
 mod render;
 
+pub(crate) use doctor::Doctor;
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     /// Prints manifests for a cluster.
     #[command(subcommand)]
     Render(Render),
+    /// Says what keeps a name from its certificate.
+    Doctor(Box<Doctor>),
     /// Prints the completions for a shell.
     Completions(Completions),
     /// Prints the manual page, or writes all of them.

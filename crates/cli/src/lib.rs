@@ -11,6 +11,7 @@ mod account_store;
 mod args;
 mod authority;
 mod cluster;
+mod doctor;
 mod error;
 mod files;
 mod issuance;
@@ -105,6 +106,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
         Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
         Command::Account(command) => account::run(command, output, clock).await,
         Command::Render(command) => render::run(command, output),
+        Command::Doctor(arguments) => doctor::run(arguments, output, clock).await,
         Command::Completions(arguments) => reference::completions(arguments, output),
         Command::Man(arguments) => reference::man(arguments, output),
     }
