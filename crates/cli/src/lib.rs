@@ -68,7 +68,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Runs the program with these arguments, the program's name first. Must run in a tokio runtime.
+/// Runs the program with these arguments, the program's name first. Must run in a tokio runtime, and after rustls was given
+/// a provider for the process.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> Exit {
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {

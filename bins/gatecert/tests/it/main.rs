@@ -4,6 +4,7 @@
 mod account;
 mod certificate;
 mod crash;
+mod doctor;
 mod refusals;
 mod setting;
 mod texts;

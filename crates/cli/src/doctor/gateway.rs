@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::report::Verdict;
-use gatecert_controller::route::{Door, Placement, Refusal, RefusalReason, TakenRoute};
+use gatecert_controller::route::{Door, Placement, Refusal, RefusalReason};
 use gatecert_render::{CHALLENGE_PATH, ObjectName};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,8 +24,14 @@ pub(super) fn verdicts(facts: &GatewayFacts) -> Vec<Verdict> {
         Ok(placement) => vec![placed(facts, placement)],
         Err(refusals) => refusals.iter().map(|refusal| refused(facts, refusal)).collect(),
     };
-    let http = facts.doors.iter().filter(|door| door.port == 80 && door.redirecting.is_empty());
-    verdicts.extend(http.flat_map(|door| taken(facts, door)));
+    let is_on_https =
+        facts.placement.as_ref().is_ok_and(|placement| placement.probes.iter().any(|probe| probe.is_tls));
+    // A redirect is asked before any route, so that the routes behind it count only where it leads.
+    let asked = facts.doors.iter().filter(|door| match door.port {
+        80 => door.redirecting.is_empty(),
+        _ => is_on_https,
+    });
+    verdicts.extend(asked.flat_map(|door| taken(facts, door)));
     verdicts.extend(facts.doors.iter().filter_map(|door| shadowed(facts, door)));
     verdicts
 }
@@ -104,11 +110,10 @@ fn server_for(host: &str) -> String {
 /// Routes of others that come before a challenge's and take its path.
 fn taken(facts: &GatewayFacts, door: &Door) -> Vec<Verdict> {
     let before = door.routes.iter().filter(|route| route.is_before_challenges);
-    let takes = |route: &&TakenRoute| {
-        let http = facts.virtual_services.get(&route.name).and_then(|one| one["spec"]["http"].as_array());
-        http.into_iter().flatten().filter_map(takes_path).max().map(|how| (*route, how))
-    };
-    let judged = before.filter_map(|route| takes(&route));
+    let judged = before.filter_map(|route| {
+        let http = facts.virtual_services.get(&route.name)?["spec"]["http"].as_array()?;
+        http.iter().filter_map(takes_path).max().map(|how| (route, how))
+    });
     judged
         .map(|(route, how)| {
             let text = format!(
@@ -201,6 +206,7 @@ fn shadowed(facts: &GatewayFacts, door: &Door) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gatecert_controller::route::TakenRoute;
     use serde_json::json;
 
     #[test]
@@ -226,5 +232,96 @@ mod tests {
         ] {
             assert_eq!(takes_path(&json!({"match": matches})), wanted, "{matches}");
         }
+    }
+
+    fn door(port: u16, gateways: &[&str]) -> Door {
+        Door {
+            gateways: gateways.iter().map(|one| format!("Gateway infra/{one}")).collect(),
+            port,
+            host: "www.example.com".into(),
+            ..Door::default()
+        }
+    }
+
+    fn facts(doors: Vec<Door>, placement: Result<Placement, Vec<Refusal>>) -> GatewayFacts {
+        let http = json!({"spec": {"http": [{"match": [{"uri": {"prefix": "/.well-known"}}]}]}});
+        let virtual_services = [(ObjectName::new("shop", "web"), http)].into();
+        GatewayFacts { host: "www.example.com".into(), doors, placement, virtual_services }
+    }
+
+    fn kinds(facts: &GatewayFacts) -> Vec<&'static str> {
+        verdicts(facts).iter().map(|verdict| verdict.kind.as_str()).collect()
+    }
+
+    fn route(is_before_challenges: bool) -> TakenRoute {
+        TakenRoute {
+            kind: "VirtualService",
+            name: ObjectName::new("shop", "web"),
+            host: "*.example.com".into(),
+            is_before_challenges,
+        }
+    }
+
+    #[test]
+    fn refusals_have_kinds_and_a_fix_of_their_own() {
+        for (reason, wanted) in [
+            (RefusalReason::NotAllowed, "gateway-not-allowed"),
+            (RefusalReason::NoGateway, "gateway-missing"),
+            (RefusalReason::GatewayNotReady, "gateway-not-ready"),
+            (RefusalReason::RedirectWithoutHttps, "gateway-redirect"),
+        ] {
+            let refusal =
+                Refusal { host: "www.example.com".into(), reason, message: "it is so: do this".into() };
+            let found = verdicts(&facts(vec![door(80, &["a"])], Err(vec![refusal])));
+            assert_eq!(found[0].kind.as_str(), wanted);
+            assert_eq!(
+                (found[0].message.as_str(), found[0].object.as_deref()),
+                ("it is so", Some("Gateway infra/a"))
+            );
+            assert!(found[0].fix.as_deref().unwrap().starts_with("do this"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_before_the_challenges_takes_its_path() {
+        let with = |mut door: Door, is_before| {
+            door.routes = vec![route(is_before)];
+            door
+        };
+        let placement = || Ok(Placement::default());
+        assert_eq!(kinds(&facts(vec![with(door(80, &["a"]), false)], placement())), ["gateway-ok"]);
+        let taken = facts(vec![with(door(80, &["a"]), true)], placement());
+        assert_eq!(kinds(&taken), ["gateway-ok", "gateway-path-taken"]);
+        // Behind a redirect no route of port 80 is asked, and none of 443 where the challenge does not come there.
+        let mut redirecting = with(door(80, &["a"]), true);
+        redirecting.redirecting = vec!["Gateway infra/a".into()];
+        assert_eq!(
+            kinds(&facts(vec![redirecting, with(door(443, &["a"]), true)], placement())),
+            ["gateway-ok"]
+        );
+    }
+
+    #[test]
+    fn what_serves_the_name_is_told() {
+        let text = |door: Door| verdicts(&facts(vec![door], Ok(Placement::default())))[0].message.clone();
+        assert!(text(door(80, &["a"])).starts_with("no route has it"));
+        let mut routed = door(80, &["a"]);
+        routed.routes = vec![route(false)];
+        assert!(text(routed.clone()).starts_with("VirtualService shop/web has it by its host *.example.com"));
+        routed.redirecting = vec!["Gateway infra/a".into()];
+        assert!(text(routed).starts_with("redirected to HTTPS by Gateway infra/a"));
+    }
+
+    #[test]
+    fn of_two_servers_for_https_one_is_passed_over() {
+        let both = facts(vec![door(443, &["old", "young"])], Ok(Placement::default()));
+        assert_eq!(kinds(&both), ["gateway-ok", "gateway-shadowed"]);
+        let found = &verdicts(&both)[1];
+        assert_eq!(found.object.as_deref(), Some("Gateway infra/old"));
+        assert!(found.message.contains("Gateway infra/young"), "{found:?}");
+        assert_eq!(
+            kinds(&facts(vec![door(80, &["old", "young"])], Ok(Placement::default()))),
+            ["gateway-ok"]
+        );
     }
 }

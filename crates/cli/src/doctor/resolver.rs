@@ -23,7 +23,7 @@ const MAX_RECORDS: usize = 32;
 pub(super) struct Dns(TokioResolver);
 
 /// The addresses of a name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Addresses {
     pub(super) v4: Answer<Vec<IpAddr>>,
     pub(super) v6: Answer<Vec<IpAddr>>,
@@ -40,7 +40,7 @@ impl Addresses {
 pub(super) type Answer<T> = Result<T, Unanswered>;
 
 /// Why there is no answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unanswered(pub(super) String);
 
 impl Dns {
