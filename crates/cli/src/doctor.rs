@@ -33,7 +33,7 @@ use inside::Inside;
 use kind::Kind;
 use public::{Asking, Hop};
 use report::{Report, Verdict};
-use resolver::{Addresses, Dns, Unanswered};
+use resolver::{Addresses, Dns};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +141,7 @@ struct Outside {
 /// What DNS says of a name.
 struct Named {
     addresses: Addresses,
-    caa: Result<Option<(String, Vec<caa::Record>)>, (String, Unanswered)>,
+    caa: caa::Found,
 }
 
 impl Outside {

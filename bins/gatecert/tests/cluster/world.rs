@@ -76,7 +76,7 @@ impl World {
         for object in gatecert_render::install(&gatecert_render::InstallOptions::default()) {
             apply_one(&world.cluster.client, &serde_json::from_value(object)?).await?;
         }
-        world.lease(0).await?;
+        world.lease(-3600).await?;
         // Envoy listens on both ports, whichever test runs.
         let servers = [manifest::http("base", "base.test", ""), manifest::https("base", "base.test", "base")];
         world.apply(&manifest::gateway("base", &servers)).await?;

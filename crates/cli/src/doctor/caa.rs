@@ -16,8 +16,8 @@ pub(super) struct Record {
     pub(super) is_critical: bool,
     /// `issue`, `issuewild`, `iodef`, …
     pub(super) tag: String,
-    /// What stands in an `issue` record: the CA's domain, and parameters. `None` where it can not be read.
-    pub(super) issue: Option<Issue>,
+    /// What stands in an `issue` record: the CA's domain, and parameters.
+    pub(super) issue: Issue,
 }
 
 /// What an `issue` record allows; nobody, where the domain is empty.
@@ -27,12 +27,15 @@ pub(super) struct Issue {
     pub(super) parameters: Vec<(String, String)>,
 }
 
+/// The closest name with records, and these; without any on the whole way, nothing. Or the name that DNS does not answer
+/// for.
+pub(super) type Found = Result<Option<(String, Vec<Record>)>, (String, Unanswered)>;
+
 /// What is known of a name.
 #[derive(Clone, Debug)]
 pub(super) struct CaaFacts {
     pub(super) host: String,
-    /// The closest name with records, and these; without any on the whole way, nothing.
-    pub(super) found: Result<Option<(String, Vec<Record>)>, (String, Unanswered)>,
+    pub(super) found: Found,
     /// The domains that the CA answers to; empty where they are not known.
     pub(super) identities: Vec<String>,
     /// The account, where it is known.
@@ -40,19 +43,13 @@ pub(super) struct CaaFacts {
 }
 
 /// Climbs from the name to the top-level domain.
-pub(super) async fn look(
-    dns: &Dns,
-    host: &str,
-) -> Result<Option<(String, Vec<Record>)>, (String, Unanswered)> {
+pub(super) async fn look(dns: &Dns, host: &str) -> Found {
     let climbed =
         tokio::time::timeout(TIMEOUT, climb(host, |name| async move { dns.caa(&name).await })).await;
     climbed.unwrap_or_else(|_| Err((host.to_owned(), Unanswered("DNS does not answer in time".into()))))
 }
 
-async fn climb<F: Future<Output = Answer<Vec<CAA>>>>(
-    host: &str,
-    ask: impl Fn(String) -> F,
-) -> Result<Option<(String, Vec<Record>)>, (String, Unanswered)> {
+async fn climb<F: Future<Output = Answer<Vec<CAA>>>>(host: &str, ask: impl Fn(String) -> F) -> Found {
     let mut name = Some(host);
     while let Some(here) = name {
         let records = ask(here.to_owned()).await.map_err(|why| (here.to_owned(), why))?;
@@ -65,15 +62,12 @@ async fn climb<F: Future<Output = Answer<Vec<CAA>>>>(
 }
 
 fn read(caa: &CAA) -> Record {
-    let issue = caa.value_as_issue().ok().map(|(domain, parameters)| Issue {
-        domain: domain
-            .map(|name| name.to_ascii().trim_matches(['.', ' ']).to_lowercase())
-            .unwrap_or_default(),
-        parameters: parameters
-            .iter()
-            .map(|one| (one.key().to_lowercase(), one.value().trim().to_owned()))
-            .collect(),
-    });
+    let value = String::from_utf8_lossy(&caa.value);
+    let mut parts = value.split(';').map(str::trim);
+    let domain = parts.next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+    let parameters = parts.filter_map(|part| part.split_once('='));
+    let parameters = parameters.map(|(key, value)| (key.trim().to_lowercase(), value.trim().to_owned()));
+    let issue = Issue { domain, parameters: parameters.collect() };
     Record { is_critical: caa.issuer_critical, tag: caa.tag.to_lowercase(), issue }
 }
 
@@ -114,7 +108,7 @@ fn judge(facts: &CaaFacts, records: &[Record]) -> Verdict {
     }
     let of_ca: Vec<_> = issue
         .iter()
-        .filter_map(|one| one.issue.as_ref())
+        .map(|one| &one.issue)
         .filter(|one| facts.identities.iter().any(|identity| identity.eq_ignore_ascii_case(&one.domain)))
         .collect();
     if of_ca.is_empty() {
@@ -140,10 +134,8 @@ fn judge(facts: &CaaFacts, records: &[Record]) -> Verdict {
 }
 
 fn allowed(issue: &[&Record]) -> String {
-    let domains: Vec<_> = issue
-        .iter()
-        .filter_map(|one| Some(one.issue.as_ref()?.domain.as_str()).filter(|domain| !domain.is_empty()))
-        .collect();
+    let domains: Vec<_> =
+        issue.iter().map(|one| one.issue.domain.as_str()).filter(|domain| !domain.is_empty()).collect();
     if domains.is_empty() { "nobody".to_owned() } else { domains.join(", ") }
 }
 
@@ -197,6 +189,7 @@ mod tests {
             (&[(0, "iodef", "mailto:a@example.com")], "caa-ok"),
             (&[(0, "issue", "letsencrypt.org"), (128, "tbs", "x")], "caa-forbids"),
             (&[(0, "issue", "letsencrypt.org"), (0, "tbs", "x")], "caa-ok"),
+            (&[(0, "issue", " letsencrypt.org. ; ")], "caa-ok"),
             (&[(0, "issue", "letsencrypt.org; validationmethods=dns-01")], "caa-method"),
             (&[(0, "issue", "letsencrypt.org; validationmethods=dns-01,http-01")], "caa-ok"),
             (&[(0, "issue", "letsencrypt.org; accounturi=https://ca.test/acct/2")], "caa-account"),

@@ -93,7 +93,14 @@ impl Reader {
             cluster.services = services.into_iter().map(|service| Arc::new(small(service))).collect();
             Ok::<_, Failure>((cluster, balancers))
         };
-        let ours = async { tokio::try_join!(self.list(), self.list(), self.list(), self.leases()) };
+        let ours = async {
+            tokio::try_join!(
+                self.list::<Certificate>(),
+                self.list::<Issuer>(),
+                self.list::<ClusterIssuer>(),
+                self.leases()
+            )
+        };
         let ((mut cluster, balancers), (certificates, issuers, cluster_issuers, leases), mesh, routes) =
             tokio::try_join!(others, ours, self.mesh(), self.kind("networking.istio.io", "VirtualService"))?;
         let mut virtual_services = BTreeMap::new();
@@ -212,7 +219,9 @@ impl Reader {
             match Api::<Pod>::namespaced(self.client.clone(), namespace).list(&parameters).await {
                 Ok(page) => pods.extend(page.items),
                 // Without them the labels of selectors will do.
-                Err(error) => drop(why(error)?),
+                Err(error) => {
+                    why(error)?;
+                }
             }
         }
         Ok(pods)

@@ -150,9 +150,7 @@ impl<'a> Subject<'a> {
     fn responder_selector(&self) -> Option<BTreeMap<String, String>> {
         let wanted = ObjectName::new(&self.responder.namespace, &self.responder.name);
         let mut services = self.gathered.cluster.services.iter();
-        services
-            .find(|service| name_of(service.as_ref()) == wanted)
-            .map(|service| service.spec.selector.clone())
+        services.find(|service| name_of(&***service) == wanted).map(|service| service.spec.selector.clone())
     }
 
     fn read_by(&self) -> BTreeSet<(String, ObjectName)> {
