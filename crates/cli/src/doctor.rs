@@ -113,7 +113,7 @@ async fn examine(
     match inside {
         Some(inside) => checks.extend(inside.verdicts),
         None => {
-            checks.push(Verdict::skipped(Kind::ClusterSkipped, "looked at from outside only (--no-cluster)"))
+            checks.push(Verdict::skipped(Kind::ClusterSkipped, "looked at from outside only (--no-cluster)"));
         }
     }
     Ok(Report::new(arguments.host.value(), checks))

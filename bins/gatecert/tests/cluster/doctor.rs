@@ -6,7 +6,7 @@ use crate::world::{PATH, World, ready, ready_issuer, refused};
 use gatecert_render::Answer;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A name with all that it needs: route, HTTPS, Secret, Certificate.
 pub async fn well(world: &World, name: &str, host: &str) -> Outcome {
@@ -83,19 +83,23 @@ pub async fn what_is_outside(world: &World) -> Outcome {
     Ok(())
 }
 
+/// Writes what the Certificate `says` says.
+async fn says(world: &World, status: &Value) -> Outcome {
+    world.status("Certificate", Some("istio-system"), "says", status).await
+}
+
 pub async fn what_the_certificate_says(world: &World) -> Outcome {
     let host = "www.says.test";
     well(world, "says", host).await?;
     world.answers(host, "/app", 200).await?;
-    let status = |status| world.status("Certificate", Some("istio-system"), "says", status);
-    status(&refused("NoGateway", "no gateway")).await?;
+    says(world, &refused("NoGateway", "no gateway")).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&["certificate-not-ready"]);
     assert_eq!(report.check("certificate-not-ready")["object"], "Certificate istio-system/says");
 
     let mut overdue = ready();
     overdue["renewalTime"] = json!("2026-01-01T00:00:00Z");
-    status(&overdue).await?;
+    says(world, &overdue).await?;
     world.doctor(host, &[]).await?.expect(&["renewal-overdue"]);
     let now = jiff::Timestamp::now();
     let orders: Vec<_> =
@@ -103,9 +107,9 @@ pub async fn what_the_certificate_says(world: &World) -> Outcome {
     let mut used_up = ready();
     used_up["renewalTime"] = json!(null);
     used_up["recentOrders"] = json!(orders);
-    status(&used_up).await?;
+    says(world, &used_up).await?;
     world.doctor(host, &[]).await?.expect(&["limit-used-up"]);
-    status(&json!({"recentOrders": []})).await?;
+    says(world, &json!({"recentOrders": []})).await?;
 
     let mut unregistered = ready_issuer();
     unregistered["conditions"][0]["status"] = json!("False");

@@ -63,8 +63,10 @@ impl Meant {
 pub(super) fn verdicts(meant: &Meant) -> Vec<Verdict> {
     let Some((spec, status)) = &meant.found else {
         let text = "it does not exist, and the Certificate names it";
-        let place =
-            meant.namespace.as_ref().map_or("--cluster".to_owned(), |home| format!("--namespace {home}"));
+        let place = meant
+            .namespace
+            .as_ref()
+            .map_or_else(|| "--cluster".to_owned(), |home| format!("--namespace {home}"));
         let fix =
             format!("gatecert render issuer --name {} {place} | kubectl apply -f -", meant.reference.name);
         return vec![Verdict::fail(Kind::IssuerMissing, text).object(meant.title.clone()).fix(fix)];

@@ -30,6 +30,9 @@ impl std::ops::Not for Match {
     }
 }
 
+/// Whether one pattern of a field is matched.
+type Judge<'a> = &'a dyn Fn(&str) -> Match;
+
 /// The request of a CA: GET on the challenge's path, plain, without certificate and token.
 pub(super) struct Request<'a> {
     pub(super) host: &'a str,
@@ -63,7 +66,7 @@ impl Request<'_> {
     }
 
     fn is_to(&self, operation: &Value) -> Match {
-        let fields: [(&str, &dyn Fn(&str) -> Match); 4] = [
+        let fields: [(&str, Judge<'_>); 4] = [
             ("hosts", &|pattern| fits(&pattern.to_lowercase(), self.host).into()),
             ("ports", &|port| port.parse().map_or(Match::No, |port| self.is_on(port))),
             ("methods", &|method| fits(method, "GET").into()),
