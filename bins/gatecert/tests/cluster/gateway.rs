@@ -15,6 +15,9 @@ const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
 const SECURITY: &str = "security.istio.io/v1";
 
+/// A key that tokens could be signed by (RFC 7517 appendix A.1).
+const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
 pub async fn nobody_serves_it(world: &World) -> Outcome {
     world.apply(&certificate("istio-system", "nobody", "www.nobody.test")).await?;
     // On port 443 alone.
@@ -134,7 +137,7 @@ pub async fn policies(world: &World) -> Outcome {
     world.answers(host, PATH, 200).await?;
 
     // Whoever has no token is not among those that are allowed.
-    let tokens = format!("{{{selector}, jwtRules: [{{issuer: ca.test, jwks: '{{\"keys\":[]}}'}}]}}");
+    let tokens = format!("{{{selector}, jwtRules: [{{issuer: ca.test, jwks: '{JWKS}'}}]}}");
     let tokens = object(SECURITY, "RequestAuthentication", "istio-system", "tokens", &tokens);
     let allow = format!("{{{selector}, rules: [{{from: [{{source: {{requestPrincipals: ['*']}}}}]}}]}}");
     let allow = object(SECURITY, "AuthorizationPolicy", "istio-system", "allow", &allow);
@@ -207,8 +210,7 @@ pub async fn the_responder(world: &World) -> Outcome {
     report.expect(&[]);
     report.check("responder-ok");
 
-    let tls =
-        "{host: gatecert-responder.gatecert-system.svc.cluster.local, trafficPolicy: {tls: {mode: SIMPLE}}}";
+    let tls = "{host: gatecert-responder.gatecert-system.svc.cluster.local, trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true}}}";
     let tls = object("networking.istio.io/v1", "DestinationRule", "istio-system", "tls", tls);
     world.apply(&tls).await?;
     world.answers(host, PATH, 503).await?;
