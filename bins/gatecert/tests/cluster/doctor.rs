@@ -70,6 +70,8 @@ pub async fn what_is_outside(world: &World) -> Outcome {
 
     // The gateway's address is that of its load balancer.
     let services: Api<Service> = Api::namespaced(world.cluster.client.clone(), "istio-system");
+    let spec = json!({"spec": {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": false}});
+    services.patch("istio-ingressgateway", &PatchParams::default(), &Patch::Merge(spec)).await?;
     let balancer =
         json!({"status": {"loadBalancer": {"ingress": [{"ip": world.cluster.gateway_address()}]}}});
     services.patch_status("istio-ingressgateway", &PatchParams::default(), &Patch::Merge(balancer)).await?;
