@@ -210,16 +210,6 @@ pub async fn the_responder(world: &World) -> Outcome {
     report.expect(&[]);
     report.check("responder-ok");
 
-    let tls = "{host: gatecert-responder.gatecert-system.svc.cluster.local, trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true}}}";
-    let tls = object("networking.istio.io/v1", "DestinationRule", "istio-system", "tls", tls);
-    world.apply(&tls).await?;
-    world.answers(host, PATH, 503).await?;
-    let report = world.doctor(host, &[]).await?;
-    report.expect(&["responder-tls"]);
-    assert_eq!(report.check("responder-tls")["object"], "DestinationRule istio-system/tls");
-    world.delete(&tls).await?;
-    world.answers(host, PATH, 200).await?;
-
     world.apply(&there.replace("ready: true", "ready: false")).await?;
     world.answers(host, PATH, 503).await?;
     world.doctor(host, &[]).await?.expect(&["responder-down"]);

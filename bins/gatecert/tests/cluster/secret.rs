@@ -64,7 +64,7 @@ data: {{tls.crt: {}, tls.key: {}}}
     // The Certificate writes one, the gateway reads another.
     well(world, "apart", "www.apart.test").await?;
     let other = crate::manifest::certificate("istio-system", "apart", "www.apart.test")
-        .replace("secretName: apart", "secretName: elsewhere");
+        .replace("secretName: apart", "secretName: apart-other");
     world.apply(&other).await?;
     let report = world.doctor("www.apart.test", &[]).await?;
     assert!(

@@ -39,7 +39,6 @@ pub struct World {
 pub struct Report {
     pub code: i32,
     pub checks: Vec<Value>,
-    pub err: String,
 }
 
 impl Report {
@@ -243,7 +242,7 @@ pub async fn run(arguments: &[&str]) -> Result<Report, Box<dyn Error + Send + Sy
     let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     let report: Value = serde_json::from_str(&out).map_err(|error| format!("{error}: {out} {err}"))?;
     let checks = report["checks"].as_array().cloned().unwrap_or_default();
-    Ok(Report { code: output.status.code().unwrap_or(-1), checks, err })
+    Ok(Report { code: output.status.code().unwrap_or(-1), checks })
 }
 
 fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {

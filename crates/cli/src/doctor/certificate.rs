@@ -108,6 +108,10 @@ fn state(certificate: &Certificate) -> Verdict {
             };
             verdict.fix(look)
         }
+        (Some(ready), None) if is_true(ready) => {
+            let text = "it has been changed, and the controller has not looked at it since";
+            Verdict::fail(Kind::CertificateNotReady, text).fix("see whether the controller runs, above")
+        }
         (Some(ready), None) => {
             let text = format!("it is not ready ({}): {}", ready.reason, ready.message);
             Verdict::fail(Kind::CertificateNotReady, text).fix(look)
