@@ -1,10 +1,12 @@
 //! The command line.
 
 mod migrate;
+mod doctor;
 mod render;
 mod serve;
 
 pub(crate) use migrate::{Migrate, MigrationTarget};
+pub(crate) use doctor::Doctor;
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
 pub(crate) use serve::Serve;
 
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     Render(Render),
     /// Prints what takes the place of cert-manager's manifests.
     Migrate(Box<Migrate>),
+    /// Says what keeps a name from its certificate.
+    Doctor(Box<Doctor>),
     /// Prints the completions for a shell.
     Completions(Completions),
     /// Prints the manual page, or writes all of them.

@@ -11,6 +11,7 @@ mod account_store;
 mod args;
 mod authority;
 mod cluster;
+mod doctor;
 mod error;
 mod files;
 mod issuance;
@@ -71,7 +72,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Runs the program with these arguments, the program's name first. Must run in a tokio runtime.
+/// Runs the program with these arguments, the program's name first. Must run in a tokio runtime, and after rustls was given
+/// a provider for the process.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> Exit {
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
@@ -111,6 +113,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
         Command::Account(command) => account::run(command, output, clock).await,
         Command::Render(command) => render::run(command, output),
         Command::Migrate(arguments) => migrate::run(arguments, output).await,
+        Command::Doctor(arguments) => doctor::run(arguments, output, clock).await,
         Command::Completions(arguments) => reference::completions(arguments, output),
         Command::Man(arguments) => reference::man(arguments, output),
     }

@@ -257,7 +257,8 @@ fn order_type(kind: OrderKind) -> OrderType {
     }
 }
 
-fn order_kind(order_type: OrderType) -> OrderKind {
+/// What a remembered order is to the limits.
+pub fn order_kind(order_type: OrderType) -> OrderKind {
     match order_type {
         OrderType::New | OrderType::OtherNames => OrderKind::New,
         OrderType::Renewal => OrderKind::Renewal,
@@ -266,7 +267,7 @@ fn order_kind(order_type: OrderType) -> OrderKind {
 }
 
 /// The limits of an issuer: those that its CA is known to have, where it says no others.
-fn limits(spec: &AcmeIssuer) -> Limits {
+pub fn limits(spec: &AcmeIssuer) -> Limits {
     let directory: Option<Url> = spec.directory().parse().ok();
     let mut limits = directory.as_ref().map_or(Limits::PRIVATE, Limits::of);
     if let Some(other) = &spec.rate_limits {

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod entitlement;
+mod explain;
 #[cfg(test)]
 mod fixture;
 mod gateway_api;
@@ -12,6 +13,7 @@ mod others;
 mod place;
 mod solver;
 
+pub use explain::{Door, TakenRoute, explain};
 pub use place::place;
 
 use gatecert_api::{Allowed, Solver};

@@ -345,6 +345,18 @@ impl ChallengeTestServer {
         self.set("add-a", json!({"host": format!("{host}."), "addresses": addresses})).await
     }
 
+    /// Answers AAAA queries for `host` with these addresses.
+    pub async fn add_aaaa(&self, host: &str, addresses: &[IpAddr]) -> Result<(), StartError> {
+        self.set("add-aaaa", json!({"host": format!("{host}."), "addresses": addresses})).await
+    }
+
+    /// Answers CAA queries for `host` with records of these tags and values.
+    pub async fn add_caa(&self, host: &str, records: &[(&str, &str)]) -> Result<(), StartError> {
+        let policies: Vec<_> =
+            records.iter().map(|(tag, value)| json!({"tag": tag, "value": value})).collect();
+        self.set("add-caa", json!({"host": format!("{host}."), "policies": policies})).await
+    }
+
     /// Answers A queries for all other names with this address; none with the empty text.
     pub async fn set_default_ipv4(&self, address: &str) -> Result<(), StartError> {
         self.set("set-default-ipv4", json!({"ip": address})).await

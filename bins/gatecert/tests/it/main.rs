@@ -5,6 +5,7 @@ mod account;
 mod certificate;
 mod crash;
 mod migrate;
+mod doctor;
 mod refusals;
 mod serve;
 mod setting;

@@ -1,5 +1,7 @@
 //! Gateways of the Gateway API that serve a name.
 
+pub(super) mod explain;
+
 use super::endpoints::{HTTP, given, may_be_gateway, pods};
 use super::entitlement::{Served, selects, served_by_others};
 use super::host::{Fit, fit, is_address};

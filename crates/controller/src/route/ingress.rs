@@ -1,5 +1,7 @@
 //! Ingress classes that serve a name.
 
+pub(super) mod explain;
+
 use super::endpoints::{HTTP, given, may_be_gateway, pods, services_of};
 use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, fit_one_label, is_address};

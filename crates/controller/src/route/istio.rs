@@ -1,6 +1,7 @@
 //! Istio Gateways that serve a name.
 
 mod binding;
+pub(super) mod explain;
 
 use super::endpoints::{HTTP, HTTPS, is_reached, pods, services_of};
 use super::entitlement::{Served, served_by_others};

@@ -1,0 +1,269 @@
+//! Faults on the way of a challenge: each is seen at Envoy, then named.
+
+use crate::Outcome;
+use crate::doctor::well;
+use crate::manifest::{certificate, gateway, http, https, object, route};
+use crate::world::{PATH, World};
+use gatecert_render::{Answer, ServiceName};
+use gatecert_testkit::cluster::service;
+use std::net::Ipv4Addr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// Where the responder is.
+const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+const SECURITY: &str = "security.istio.io/v1";
+
+/// A key that tokens could be signed by (RFC 7517 appendix A.1).
+const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+pub async fn nobody_serves_it(world: &World) -> Outcome {
+    world.apply(&certificate("istio-system", "nobody", "www.nobody.test")).await?;
+    // On port 443 alone.
+    world.apply(&gateway("nobody", &[https("nobody", "www.nobody.test", "nobody")])).await?;
+    world.secret("nobody", "www.nobody.test", -1, 60).await?;
+    world.is_taken("www.nobody.test", true).await?;
+    world.challenge("istio-system", "nobody", "www.nobody.test", &Answer::Direct).await?;
+    world.answers("www.nobody.test", PATH, 404).await?;
+    world.ready_certificate("nobody", "www.nobody.test").await?;
+    let report = world.doctor("www.nobody.test", &[]).await?;
+    report.expect(&["gateway-missing"]);
+    assert!(
+        report.check("gateway-missing")["fix"].as_str().unwrap().contains("hosts: [www.nobody.test]"),
+        "{report:#?}"
+    );
+    Ok(())
+}
+
+pub async fn no_pod_is_ready(world: &World) -> Outcome {
+    let manifests =
+        gateway("unready", &[http("unready", "www.unready.test", "")]).replace("ingressgateway", "absent");
+    let front = "---
+apiVersion: v1
+kind: Service
+metadata: {name: absent, namespace: istio-system}
+spec: {selector: {istio: absent}, ports: [{name: http, port: 80}]}
+";
+    world.apply(&(manifests + front)).await?;
+    world.secret("unready", "www.unready.test", -1, 60).await?;
+    world.ready_certificate("unready", "www.unready.test").await?;
+    world.challenge("istio-system", "unready", "www.unready.test", &Answer::Direct).await?;
+    world.answers("www.unready.test", PATH, 404).await?;
+    let report = world.doctor("www.unready.test", &[]).await?;
+    report.expect(&["gateway-not-ready", "secret-not-read"]);
+    assert!(
+        report.check("gateway-not-ready")["message"].as_str().unwrap().contains("istio-system/absent"),
+        "{report:#?}"
+    );
+    Ok(())
+}
+
+pub async fn another_namespaces(world: &World) -> Outcome {
+    let host = "www.closed.test";
+    world.apply(&gateway("closed", &[http("closed", "istio-system/www.closed.test", "")])).await?;
+    world.apply(&certificate("app", "closed", host)).await?;
+    world.status("Certificate", Some("app"), "closed", &crate::world::ready()).await?;
+    world.challenge("app", "closed", host, &Answer::Direct).await?;
+    world.answers(host, PATH, 404).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["gateway-not-allowed", "secret-not-read", "secret-missing"]);
+    assert_eq!(report.check("gateway-not-allowed")["object"], "Gateway istio-system/closed");
+    Ok(())
+}
+
+pub async fn a_redirect(world: &World) -> Outcome {
+    let (host, redirect) = ("www.redirect.test", ", tls: {httpsRedirect: true}");
+    world
+        .apply(&[gateway("redirect", &[http("redirect", host, redirect)]), route("redirect", host)].concat())
+        .await?;
+    world.secret("redirect", host, -1, 60).await?;
+    world.ready_certificate("redirect", host).await?;
+    world.challenge("istio-system", "redirect", host, &Answer::Direct).await?;
+    world.answers(host, PATH, 301).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["http-broken", "gateway-redirect", "secret-not-read"]);
+    assert_eq!(report.check("gateway-redirect")["object"], "Gateway istio-system/redirect");
+    // With a server for HTTPS the answer is given there.
+    world
+        .apply(&gateway("redirect", &[http("redirect", host, redirect), https("redirect", host, "redirect")]))
+        .await?;
+    world.is_taken(host, true).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&[]);
+    assert!(report.check("gateway-ok")["message"].as_str().unwrap().contains("httpsRedirect"), "{report:#?}");
+    Ok(())
+}
+
+pub async fn a_path_that_is_taken(world: &World) -> Outcome {
+    let host = "www.taken.test";
+    well(world, "taken", host).await?;
+    let private = "{hosts: [www.taken.test], gateways: [taken], exportTo: ['.'], http: [{match: [{uri: {prefix: /.well-known}}], \
+                   directResponse: {status: 410}}]}";
+    let private = object("networking.istio.io/v1", "VirtualService", "istio-system", "private", private);
+    world.apply(&private).await?;
+    world.answers(host, PATH, 410).await?;
+    world.challenge("istio-system", "taken", host, &Answer::Direct).await?;
+    // Another route shows that istiod has seen the challenge's.
+    world.apply(&route("taken", host).replace("prefix: /app", "prefix: /late")).await?;
+    world.answers(host, "/late", 200).await?;
+    world.answers(host, PATH, 410).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["http-unexpected", "gateway-path-taken"]);
+    assert_eq!(report.check("gateway-path-taken")["object"], "VirtualService istio-system/private");
+    // What the fix says helps.
+    world.apply(&private.replace("exportTo: ['.'], ", "")).await?;
+    world.answers(host, PATH, 200).await?;
+    world.doctor(host, &[]).await?.expect(&["http-unexpected"]);
+    Ok(())
+}
+
+pub async fn policies(world: &World) -> Outcome {
+    let host = "www.policy.test";
+    well(world, "policy", host).await?;
+    world.challenge("istio-system", "policy", host, &Answer::Direct).await?;
+    world.answers(host, PATH, 200).await?;
+    let selector = "selector: {matchLabels: {istio: ingressgateway}}";
+    let deny = format!(
+        "{{{selector}, action: DENY, rules: [{{to: [{{operation: {{hosts: [www.policy.test], paths: [/.well-known/*]}}}}]}}]}}"
+    );
+    let deny = object(SECURITY, "AuthorizationPolicy", "istio-system", "deny", &deny);
+    world.apply(&deny).await?;
+    world.answers(host, PATH, 403).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["http-denied", "policy-denies"]);
+    assert_eq!(report.check("policy-denies")["object"], "AuthorizationPolicy istio-system/deny");
+    world.delete(&deny).await?;
+    world.answers(host, PATH, 200).await?;
+
+    // Whoever has no token is not among those that are allowed.
+    let tokens = format!("{{{selector}, jwtRules: [{{issuer: ca.test, jwks: '{JWKS}'}}]}}");
+    let tokens = object(SECURITY, "RequestAuthentication", "istio-system", "tokens", &tokens);
+    let allow = format!("{{{selector}, rules: [{{from: [{{source: {{requestPrincipals: ['*']}}}}]}}]}}");
+    let allow = object(SECURITY, "AuthorizationPolicy", "istio-system", "allow", &allow);
+    world.apply(&tokens).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&[]);
+    assert!(
+        report.check("policy-ok")["message"]
+            .as_str()
+            .unwrap()
+            .contains("RequestAuthentication istio-system/tokens"),
+        "{report:#?}"
+    );
+    world.answers(host, PATH, 200).await?;
+    world.apply(&allow).await?;
+    world.answers(host, PATH, 403).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["http-denied", "policy-denies"]);
+    // The manifest of the fix, applied as it is printed, lets the challenge pass.
+    let fix = report.check("policy-denies")["fix"].as_str().unwrap().to_owned();
+    let manifest: String =
+        fix.lines().filter(|line| !line.contains("EOF")).map(|line| format!("{line}\n")).collect();
+    world.apply(&manifest).await?;
+    world.answers(host, PATH, 200).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
+    for gone in [&allow, &manifest, &tokens] {
+        world.delete(gone).await?;
+    }
+    world.answers(host, "/app", 200).await
+}
+
+pub async fn the_responder(world: &World) -> Outcome {
+    let host = "www.responder.test";
+    world.cluster.network.add_address(RESPONDER)?;
+    let listener = TcpListener::bind((RESPONDER, 8089)).await?;
+    let responder = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 2048];
+            let _ = stream.read(&mut head).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\ntoken.x")
+                .await;
+        }
+    });
+    let there = service("gatecert-system", "gatecert-responder", RESPONDER, 8089);
+    world.apply(&there).await?;
+    world
+        .apply(
+            "apiVersion: gatecert.dev/v1\nkind: ClusterIssuer\nmetadata: {name: by-responder}\nspec: {acme: {server: \
+             letsencrypt, solvers: [{http01: {istio: {answer: Responder}}}]}}\n",
+        )
+        .await?;
+    world.status("ClusterIssuer", None, "by-responder", &crate::world::ready_issuer()).await?;
+    well(world, "responder", host).await?;
+    let by_responder =
+        certificate("istio-system", "responder", host).replace("{name: letsencrypt,", "{name: by-responder,");
+    world.apply(&by_responder).await?;
+    let generation = serde_json::json!({"conditions": [{
+        "type": "Ready", "status": "True", "reason": "Issued", "message": "", "observedGeneration": 2,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    world.status("Certificate", Some("istio-system"), "responder", &generation).await?;
+    let answer = Answer::Responder(ServiceName {
+        namespace: "gatecert-system".into(),
+        name: "gatecert-responder".into(),
+        port: 8089,
+    });
+    world.challenge("istio-system", "responder", host, &answer).await?;
+    world.answers(host, PATH, 200).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&[]);
+    report.check("responder-ok");
+
+    world.apply(&there.replace("ready: true", "ready: false")).await?;
+    world.answers(host, PATH, 503).await?;
+    world.doctor(host, &[]).await?.expect(&["responder-down"]);
+    responder.abort();
+    Ok(())
+}
+
+/// Of the Gateway API, and of an Ingress class.
+pub async fn other_gateways(world: &World) -> Outcome {
+    world.apply(&service("gatecert-system", "gatecert-responder", RESPONDER, 8089)).await?;
+    let hostname = "istio-ingressgateway.istio-system.svc.cluster.local";
+    world
+        .apply(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: api, namespace: istio-system}}
+spec:
+  gatewayClassName: istio
+  addresses: [{{type: Hostname, value: {hostname}}}]
+  listeners:
+  - {{name: http, port: 80, protocol: HTTP, hostname: www.api.test, allowedRoutes: {{namespaces: {{from: All}}}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: api, namespace: app}}
+spec:
+  hostnames: [www.api.test]
+  parentRefs: [{{name: api, namespace: istio-system}}]
+  rules: [{{matches: [{{path: {{type: PathPrefix, value: /app}}}}], backendRefs: [{{name: web, port: 8000}}]}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: old, namespace: app, annotations: {{kubernetes.io/ingress.class: istio}}}}
+spec:
+  tls: [{{hosts: [www.ingress.test], secretName: old}}]
+  rules: [{{host: www.ingress.test, http: {{paths: [{{path: /app, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 8000}}}}}}}}]}}}}]
+"
+        ))
+        .await?;
+    world.answers("www.api.test", "/app", 200).await?;
+    world.answers("www.ingress.test", "/app", 200).await?;
+    let report = world.doctor("www.api.test", &[]).await?;
+    report.expect(&["certificate-missing"]);
+    assert!(
+        report.check("gateway-ok")["message"].as_str().unwrap().contains("HTTPRoute app/api"),
+        "{report:#?}"
+    );
+    report.check("responder-ok");
+    let report = world.doctor("www.ingress.test", &[]).await?;
+    report.expect(&["secret-missing", "certificate-missing"]);
+    assert!(
+        report.check("gateway-ok")["message"].as_str().unwrap().contains("Ingress app/old"),
+        "{report:#?}"
+    );
+    assert_eq!(report.check("secret-missing")["object"], "Secret istio-system/old");
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Faults of Secrets: each is seen by a client of the gateway, then named.
+
+use crate::Outcome;
+use crate::doctor::well;
+use crate::world::World;
+use gatecert_testkit::cluster::base64;
+
+pub async fn what_clients_refuse(world: &World) -> Outcome {
+    let host = "www.secret.test";
+    well(world, "secret", host).await?;
+    world.is_taken(host, true).await?;
+    let (chain, _) = world.pair(host, -1, 60);
+    let (_, other) = world.pair(host, -1, 60);
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: secret, namespace: istio-system}\n";
+    for kind in ["secret-expired", "secret-not-yet-valid", "secret-names", "secret-chain", "secret-missing"] {
+        match kind {
+            "secret-expired" => world.secret("secret", host, -60, 30).await?,
+            "secret-not-yet-valid" => world.secret("secret", host, 5, 30).await?,
+            "secret-names" => world.secret("secret", "other.test", -1, 30).await?,
+            "secret-chain" => {
+                let (strange, _) = world.pair("strange.test", -1, 30);
+                let (leaf, key) = world.pair("other.test", -1, 30);
+                let leaf = leaf.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap().to_owned();
+                world.secret_of("secret", &(leaf + &strange), &key).await?;
+            }
+            _ => world.delete(secret).await?,
+        }
+        if kind != "secret-missing" {
+            world.is_taken(host, false).await?;
+        }
+        let report = world.doctor(host, &[]).await?;
+        report.expect(&[kind]);
+        assert_eq!(report.check(kind)["object"], "Secret istio-system/secret");
+    }
+    // Envoy keeps the old pair, so that this one is first of a new name.
+    well(world, "halves", "www.halves.test").await?;
+    world.is_taken("www.halves.test", true).await?;
+    world.secret_of("halves", &chain, &other).await?;
+    world.doctor("www.halves.test", &[]).await?.expect(&["secret-key"]);
+    Ok(())
+}
+
+pub async fn what_is_not_written(world: &World) -> Outcome {
+    let host = "www.foreign.test";
+    well(world, "foreign", host).await?;
+    let (chain, key) = world.pair(host, -1, 60);
+    let foreign = format!(
+        "apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: {{name: foreign, namespace: istio-system}}
+data: {{tls.crt: {}, tls.key: {}}}
+",
+        base64(&chain),
+        base64(&key)
+    );
+    world.delete(&foreign).await?;
+    world.apply(&foreign).await?;
+    world.doctor(host, &[]).await?.expect(&["secret-foreign"]);
+    world.delete(&foreign).await?;
+    world.apply(&foreign.replace("kubernetes.io/tls", "Opaque")).await?;
+    world.doctor(host, &[]).await?.expect(&["secret-type"]);
+
+    // The Certificate writes one, the gateway reads another.
+    well(world, "apart", "www.apart.test").await?;
+    let other = crate::manifest::certificate("istio-system", "apart", "www.apart.test")
+        .replace("secretName: apart", "secretName: apart-other");
+    world.apply(&other).await?;
+    let report = world.doctor("www.apart.test", &[]).await?;
+    assert!(
+        report.check("secret-not-read")["message"].as_str().unwrap().contains("Gateway istio-system/apart"),
+        "{report:#?}"
+    );
+    report.check("secret-missing");
+    Ok(())
+}

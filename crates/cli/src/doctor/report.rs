@@ -1,0 +1,176 @@
+//! Verdicts, and how they are told.
+
+use super::kind::Kind;
+use crate::Exit;
+use crate::output::clean;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// The longest text of a verdict, in characters: objects of the cluster and DNS put words into it. A manifest to apply
+/// has a few hundred.
+const MAX_TEXT: usize = 2000;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    Skipped,
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Skipped => "skip",
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Verdict {
+    /// Which check.
+    pub(crate) check: &'static str,
+    pub(crate) level: Level,
+    pub(crate) kind: Kind,
+    /// The object or record, such as `VirtualService shop/web`.
+    pub(crate) object: Option<String>,
+    /// What and why.
+    pub(crate) message: String,
+    /// What to do: a sentence, a command, or a manifest for `kubectl apply -f -`.
+    pub(crate) fix: Option<String>,
+}
+
+impl Verdict {
+    fn new(level: Level, kind: Kind, message: impl Into<String>) -> Self {
+        let message = bounded(message.into());
+        Self { check: kind.check(), level, kind, object: None, message, fix: None }
+    }
+
+    pub(crate) fn ok(kind: Kind, message: impl Into<String>) -> Self {
+        Self::new(Level::Ok, kind, message)
+    }
+
+    pub(crate) fn warn(kind: Kind, message: impl Into<String>) -> Self {
+        Self::new(Level::Warn, kind, message)
+    }
+
+    pub(crate) fn fail(kind: Kind, message: impl Into<String>) -> Self {
+        Self::new(Level::Fail, kind, message)
+    }
+
+    pub(crate) fn skipped(kind: Kind, message: impl Into<String>) -> Self {
+        Self::new(Level::Skipped, kind, message)
+    }
+
+    pub(crate) fn object(mut self, object: impl Into<String>) -> Self {
+        self.object = Some(bounded(object.into()));
+        self
+    }
+
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(bounded(fix.into()));
+        self
+    }
+}
+
+/// Without control characters, and not without end.
+fn bounded(text: String) -> String {
+    let text = clean(&text).into_owned();
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// All verdicts on a host.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) host: String,
+    pub(crate) verdict: Level,
+    pub(crate) checks: Vec<Verdict>,
+}
+
+impl Report {
+    pub(crate) fn new(host: String, checks: Vec<Verdict>) -> Self {
+        let verdict = checks.iter().map(|check| check.level).max().unwrap_or(Level::Skipped);
+        Self { host, verdict, checks }
+    }
+
+    /// By the worst.
+    pub(crate) fn exit(&self) -> Exit {
+        if self.verdict == Level::Fail { Exit::Failed } else { Exit::Done }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for check in &self.checks {
+            let object = check.object.as_ref().map(|object| format!("{object}: ")).unwrap_or_default();
+            // Writing to a text does not fail.
+            let _ = writeln!(
+                text,
+                "{:5} {:24} {object}{}",
+                check.level.as_str(),
+                check.kind.as_str(),
+                check.message
+            );
+            for (index, line) in check.fix.iter().flat_map(|fix| fix.lines()).enumerate() {
+                let lead = if index == 0 { "fix:" } else { "" };
+                let _ = writeln!(text, "{:30} {lead:4} {line}", "");
+            }
+        }
+        let count = |level| self.checks.iter().filter(|check| check.level == level).count();
+        let _ = writeln!(
+            text,
+            "{}: {} failed, {} warnings, {} ok, {} skipped",
+            self.host,
+            count(Level::Fail),
+            count(Level::Warn),
+            count(Level::Ok),
+            count(Level::Skipped)
+        );
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_decides() {
+        let ok = Verdict::ok(Kind::DnsOk, "A 192.0.2.1");
+        let warn = Verdict::warn(Kind::HttpAnswered, "200");
+        let fail = Verdict::fail(Kind::CaaForbids, "only for other.test").object("CAA example.com");
+        let fail = fail.fix("add\na record");
+        let report = |checks: &[&Verdict]| {
+            Report::new("www.example.com".into(), checks.iter().map(|&check| check.clone()).collect())
+        };
+        assert_eq!(report(&[&ok]).exit(), Exit::Done);
+        assert_eq!(report(&[&ok, &warn]).exit(), Exit::Done);
+        assert_eq!(report(&[&fail, &warn]).exit(), Exit::Failed);
+        assert_eq!(report(&[]).exit(), Exit::Done);
+        assert_eq!(
+            report(&[&ok, &fail]).text(),
+            "ok    dns-ok                   A 192.0.2.1\n\
+             FAIL  caa-forbids              CAA example.com: only for other.test\n\
+             \x20                              fix: add\n\
+             \x20                                   a record\n\
+             www.example.com: 1 failed, 0 warnings, 1 ok, 0 skipped\n"
+        );
+    }
+
+    #[test]
+    fn foreign_words_steer_nothing_and_end() {
+        let long = "x".repeat(MAX_TEXT + 5) + "\x1b[2J";
+        let verdict = Verdict::fail(Kind::DnsFailed, "a\x1b[2Jb\u{9b}c").object("o\x07").fix(long);
+        assert_eq!(verdict.message, "a [2Jb c");
+        assert_eq!(verdict.object.as_deref(), Some("o "));
+        assert_eq!(verdict.fix.unwrap().chars().count(), MAX_TEXT + 1);
+    }
+}

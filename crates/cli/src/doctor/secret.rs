@@ -1,0 +1,344 @@
+//! The Secrets that the name is served with: is the Certificate's among them, and is it good?
+
+use super::cluster::Why;
+use super::kind::Kind;
+use super::report::Verdict;
+use crate::issue::day;
+use gatecert_acme::Identifier;
+use gatecert_api::annotation;
+use gatecert_issue::{CertificateFacts, CertificateKey, VerifyError, facts, verify};
+use gatecert_publish::kubernetes::{Ownership, TLS, ownership, pair};
+use gatecert_render::ObjectName;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
+
+/// What is known.
+#[derive(Clone, Debug)]
+pub(super) struct SecretFacts {
+    pub(super) host: Identifier,
+    pub(super) now: Timestamp,
+    /// The Certificate, where there is one.
+    pub(super) certificate: Option<Publishing>,
+    /// The Secrets that gateways end TLS with for the name, each with the gateway.
+    pub(super) read_by: BTreeSet<(String, ObjectName)>,
+    /// What is under these names.
+    pub(super) secrets: BTreeMap<ObjectName, Result<Option<Secret>, Why>>,
+}
+
+/// A Certificate and the Secret that it writes.
+#[derive(Clone, Debug)]
+pub(super) struct Publishing {
+    pub(super) certificate: ObjectName,
+    pub(super) secret: ObjectName,
+    pub(super) names: BTreeSet<Identifier>,
+}
+
+pub(super) fn verdicts(facts: &SecretFacts) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if let Some(publishing) = &facts.certificate {
+        verdicts.extend(not_read(facts, publishing));
+    }
+    for (name, secret) in &facts.secrets {
+        verdicts.push(judge(facts, name, secret).object(format!("Secret {name}")));
+    }
+    verdicts
+}
+
+/// The Certificate writes one Secret, and the gateways read others.
+fn not_read(facts: &SecretFacts, publishing: &Publishing) -> Option<Verdict> {
+    let Publishing { certificate, secret, .. } = publishing;
+    if facts.read_by.iter().any(|(_, read)| read == secret) {
+        return None;
+    }
+    let host = facts.host.value();
+    let object = format!("Secret {secret}");
+    let Some((gateway, read)) = facts.read_by.first() else {
+        let text = format!("no gateway has an HTTPS server for {host} that names it");
+        return Some(Verdict::warn(Kind::SecretNotRead, text).object(object).fix(format!(
+            "servers of an Istio Gateway whose Pods are in namespace {}:\n- port: {{number: 443, name: https, protocol: \
+             HTTPS}}\n  hosts: [{host}]\n  tls: {{mode: SIMPLE, credentialName: {}}}",
+            secret.namespace, secret.name
+        )));
+    };
+    let text = format!("Certificate {certificate} writes it, and {gateway} serves {host} with Secret {read}");
+    let fix = match secret.namespace == read.namespace {
+        true => format!(
+            "set spec.secretName of Certificate {certificate} to {}, or credentialName to {}",
+            read.name, secret.name
+        ),
+        false => format!(
+            "the Secret has to be in the namespace of the gateway's Pods, {}: put the Certificate there, or set \
+             spec.secretNamespace and spec.secretName of Certificate {certificate} to {} and {}",
+            read.namespace, read.namespace, read.name
+        ),
+    };
+    Some(Verdict::fail(Kind::SecretNotRead, text).object(object).fix(fix))
+}
+
+fn judge(facts: &SecretFacts, name: &ObjectName, secret: &Result<Option<Secret>, Why>) -> Verdict {
+    let publishing = facts.certificate.as_ref().filter(|one| one.secret == *name);
+    let secret = match secret {
+        Ok(Some(secret)) => secret,
+        Ok(None) | Err(Why::Absent) => return missing(publishing),
+        Err(Why::Forbidden) => {
+            let text = "it may not be read by the user of the kubeconfig";
+            return Verdict::skipped(Kind::ClusterForbidden, text)
+                .fix(format!("kubectl auth can-i get secrets -n {}", name.namespace));
+        }
+    };
+    if publishing.is_some() {
+        match ownership(secret) {
+            Ownership::WrongType => return wrong_type(name, secret),
+            Ownership::Foreign => return foreign(name),
+            _ => {}
+        }
+    }
+    if secret.labels().get(annotation::PART).is_some_and(|part| part == annotation::PART_PLACEHOLDER) {
+        let text = "it holds a self-signed certificate that stands in until the first one is issued";
+        return Verdict::warn(Kind::SecretPlaceholder, text).fix("see what the Certificate says below");
+    }
+    match content(secret, facts.now) {
+        Ok(found) => names(facts, publishing, &found),
+        Err((kind, why)) => {
+            let fix = match publishing {
+                Some(one) => format!(
+                    "kubectl -n {} annotate certificates.gatecert.dev {} {}=now",
+                    one.certificate.namespace,
+                    one.certificate.name,
+                    annotation::RENEW
+                ),
+                None => "no Certificate of gatecert writes it: mend it where it comes from, or give it to gatecert by a \
+                         Certificate with this secretName"
+                    .to_owned(),
+            };
+            Verdict::fail(kind, why).fix(fix)
+        }
+    }
+}
+
+fn missing(publishing: Option<&Publishing>) -> Verdict {
+    match publishing {
+        Some(one) => Verdict::fail(
+            Kind::SecretMissing,
+            format!("it does not exist: Certificate {} has not been issued yet", one.certificate),
+        )
+        .fix(format!(
+            "kubectl -n {} describe certificates.gatecert.dev {}",
+            one.certificate.namespace, one.certificate.name
+        )),
+        None => {
+            let text = "it does not exist, and a gateway serves the name with it: TLS fails there";
+            Verdict::fail(Kind::SecretMissing, text)
+                .fix("write a Certificate with this secretName, or name another Secret")
+        }
+    }
+}
+
+fn wrong_type(name: &ObjectName, secret: &Secret) -> Verdict {
+    let found = secret.type_.as_deref().unwrap_or("Opaque");
+    Verdict::fail(
+        Kind::SecretType,
+        format!("it has the type {found}, not {TLS}, and the type can not be changed"),
+    )
+    .fix(format!("kubectl -n {} delete secret {}", name.namespace, name.name))
+}
+
+fn foreign(name: &ObjectName) -> Verdict {
+    Verdict::fail(Kind::SecretForeign, "it is not gatecert's, so that it is not written").fix(format!(
+        "kubectl -n {} annotate secret {} {}=true",
+        name.namespace,
+        name.name,
+        annotation::ADOPT
+    ))
+}
+
+/// What is in it, or what is wrong with that.
+fn content(secret: &Secret, now: Timestamp) -> Result<CertificateFacts, (Kind, String)> {
+    let unreadable = |why: String| (Kind::SecretUnreadable, why);
+    let (chain, key) = istio_pair(secret)
+        .or_else(|| pair(secret))
+        .ok_or_else(|| unreadable("tls.crt or tls.key is missing or no text".into()))?;
+    let key = CertificateKey::from_pem(&key).map_err(|error| unreadable(error.to_string()))?;
+    let found = facts(&chain).map_err(|error| unreadable(error.to_string()))?;
+    verify(&chain, &key, &found.identifiers, now).map_err(|error| {
+        let kind = match &error {
+            VerifyError::OtherKey { .. } => Kind::SecretKey,
+            VerifyError::Expired { .. } => Kind::SecretExpired,
+            VerifyError::NotYetValid { .. } => Kind::SecretNotYetValid,
+            VerifyError::OtherNames { .. } => Kind::SecretNames,
+            VerifyError::LeafIsCa
+            | VerifyError::NotForServers
+            | VerifyError::NotSigned { .. }
+            | VerifyError::NotCa { .. } => Kind::SecretChain,
+            _ => Kind::SecretUnreadable,
+        };
+        (kind, error.to_string())
+    })
+}
+
+/// Istio takes `cert` and `key` before `tls.crt` and `tls.key`.
+fn istio_pair(secret: &Secret) -> Option<(String, Zeroizing<String>)> {
+    let data = secret.data.as_ref()?;
+    let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
+    Some((text("cert")?, Zeroizing::new(text("key")?)))
+}
+
+fn names(facts: &SecretFacts, publishing: Option<&Publishing>, found: &CertificateFacts) -> Verdict {
+    let all: Vec<_> = found.identifiers.iter().map(ToString::to_string).collect();
+    if !found.identifiers.iter().any(|one| covers(one, &facts.host)) {
+        let text = format!(
+            "its certificate is for {}, not for {}: browsers refuse it",
+            all.join(", "),
+            facts.host.value()
+        );
+        let fix = match publishing {
+            Some(one) => format!(
+                "wait for Certificate {} to be issued again, or see what holds it up",
+                one.certificate
+            ),
+            None => "name the Secret of a Certificate that has the name".to_owned(),
+        };
+        return Verdict::fail(Kind::SecretNames, text).fix(fix);
+    }
+    if let Some(one) = publishing.filter(|one| one.names != found.identifiers) {
+        let text = format!(
+            "its certificate is for {}, which are not the names of Certificate {}",
+            all.join(", "),
+            one.certificate
+        );
+        return Verdict::warn(Kind::SecretNames, text)
+            .fix("a new one is issued when its turn comes: see the Certificate below");
+    }
+    let days = found.not_after.duration_since(facts.now).as_hours() / 24;
+    Verdict::ok(
+        Kind::SecretOk,
+        format!("{} from {}, until {} ({days} d)", all.join(", "), found.issuer, day(found.not_after)),
+    )
+}
+
+fn covers(name: &Identifier, host: &Identifier) -> bool {
+    let (name, host) = (name.value(), host.value());
+    let parent = host.split_once('.').map(|(_, parent)| parent);
+    name == host || name.strip_prefix("*.").is_some_and(|zone| Some(zone) == parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatecert_issue::KeyType;
+    use serde_json::json;
+
+    const NOW: &str = "2026-06-01T00:00:00Z";
+
+    fn self_signed(names: &[&str]) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2026, 5, 1);
+        parameters.not_after = rcgen::date_time_ymd(2026, 7, 1);
+        (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    fn secret(chain: &str, key: &str, more: serde_json::Value) -> Secret {
+        let mut secret = json!({
+            "metadata": {"name": "www-tls", "namespace": "infra", "labels": {"app.kubernetes.io/managed-by": "gatecert"}},
+            "type": "kubernetes.io/tls",
+        });
+        for (field, value) in more.as_object().unwrap() {
+            secret[field] = value.clone();
+        }
+        let mut secret: Secret = serde_json::from_value(secret).unwrap();
+        let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+        secret.data = Some([("tls.crt".to_owned(), bytes(chain)), ("tls.key".to_owned(), bytes(key))].into());
+        secret
+    }
+
+    fn of(host: &str, secret: Option<Secret>, now: &str) -> Vec<(&'static str, String)> {
+        let name = ObjectName::new("infra", "www-tls");
+        let facts = SecretFacts {
+            host: Identifier::dns(host).unwrap(),
+            now: now.parse().unwrap(),
+            certificate: Some(Publishing {
+                certificate: ObjectName::new("infra", "www"),
+                secret: name.clone(),
+                names: [Identifier::dns("www.example.com").unwrap()].into(),
+            }),
+            read_by: [("Gateway infra/public".to_owned(), name.clone())].into(),
+            secrets: [(name, Ok(secret))].into(),
+        };
+        verdicts(&facts).into_iter().map(|one| (one.kind.as_str(), one.fix.unwrap_or_default())).collect()
+    }
+
+    fn kind(secret: Option<Secret>) -> &'static str {
+        let all = of("www.example.com", secret, NOW);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0].0
+    }
+
+    #[test]
+    fn what_is_in_a_secret_is_judged() {
+        let (chain, key) = self_signed(&["www.example.com"]);
+        let good = || secret(&chain, &key, json!({}));
+        assert_eq!(kind(None), "secret-missing");
+        assert_eq!(kind(Some(good())), "secret-ok");
+        assert_eq!(kind(Some(secret(&chain, &key, json!({"type": "Opaque"})))), "secret-type");
+        assert_eq!(
+            kind(Some(secret(&chain, &key, json!({"metadata": {"name": "www-tls"}})))),
+            "secret-foreign"
+        );
+        let placeholder = json!({"metadata": {"labels": {
+            "app.kubernetes.io/managed-by": "gatecert", "gatecert.dev/part": "placeholder"}}});
+        assert_eq!(kind(Some(secret(&chain, &key, placeholder))), "secret-placeholder");
+        assert_eq!(kind(Some(secret("x", &key, json!({})))), "secret-unreadable");
+        assert_eq!(kind(Some(secret(&chain, "x", json!({})))), "secret-unreadable");
+        let other = CertificateKey::generate(KeyType::EcdsaP256).unwrap();
+        assert_eq!(kind(Some(secret(&chain, &other.to_pem(), json!({})))), "secret-key");
+        let (strange, strange_key) = self_signed(&["other.test"]);
+        assert_eq!(kind(Some(secret(&strange, &strange_key, json!({})))), "secret-names");
+        let broken = format!("{chain}{strange}");
+        assert_eq!(kind(Some(secret(&broken, &key, json!({})))), "secret-chain");
+        assert_eq!(of("www.example.com", Some(good()), "2026-08-01T00:00:00Z")[0].0, "secret-expired");
+        assert_eq!(of("www.example.com", Some(good()), "2026-01-01T00:00:00Z")[0].0, "secret-not-yet-valid");
+    }
+
+    #[test]
+    fn another_secret_is_read() {
+        let (chain, key) = self_signed(&["www.example.com"]);
+        let name = ObjectName::new("shop", "www-tls");
+        let mut facts = SecretFacts {
+            host: Identifier::dns("www.example.com").unwrap(),
+            now: NOW.parse().unwrap(),
+            certificate: Some(Publishing {
+                certificate: ObjectName::new("shop", "www"),
+                secret: name.clone(),
+                names: [Identifier::dns("www.example.com").unwrap()].into(),
+            }),
+            read_by: [("Gateway infra/public".to_owned(), ObjectName::new("infra", "www-tls"))].into(),
+            secrets: [(name, Ok(Some(secret(&chain, &key, json!({})))))].into(),
+        };
+        let found = verdicts(&facts);
+        assert_eq!(found[0].kind.as_str(), "secret-not-read");
+        assert!(
+            found[0].fix.as_deref().unwrap().contains("namespace of the gateway's Pods, infra"),
+            "{found:?}"
+        );
+        assert_eq!(found[0].level, super::super::report::Level::Fail);
+        facts.read_by.clear();
+        let found = verdicts(&facts);
+        assert_eq!(found[0].kind.as_str(), "secret-not-read");
+        assert_eq!(found[0].level, super::super::report::Level::Warn);
+        facts.secrets = [(ObjectName::new("shop", "www-tls"), Err(Why::Forbidden))].into();
+        assert_eq!(verdicts(&facts)[1].kind.as_str(), "cluster-forbidden");
+    }
+
+    #[test]
+    fn a_wildcard_covers_one_label() {
+        let of = |name: &str, host: &str| covers(&name.parse().unwrap(), &host.parse().unwrap());
+        assert!(of("*.example.com", "www.example.com"));
+        assert!(!of("*.example.com", "a.www.example.com"));
+        assert!(!of("*.example.com", "example.com"));
+    }
+}
