@@ -362,6 +362,15 @@ pub enum Step {
     Proving,
 }
 
+impl Step {
+    /// The step as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proving => "Proving",
+        }
+    }
+}
+
 /// One HTTP-01 challenge. None of it is secret: the CA asks for it in the open.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
