@@ -104,7 +104,7 @@ impl CertificateSummary {
             name: metadata.name.clone().unwrap_or_default(),
             names: spec.names().take(most_names).map(text).collect(),
             name_count: spec.names().count(),
-            issuer: spec.issuer_ref.clone(),
+            issuer: IssuerReference { name: text(&spec.issuer_ref.name), ..spec.issuer_ref.clone() },
             secret_namespace: spec.secret_namespace.clone().unwrap_or_else(|| namespace.clone()),
             secret_name: spec.secret_name.clone(),
             namespace,

@@ -1,8 +1,10 @@
 //! The command line.
 
 mod render;
+mod status;
 
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
+pub(crate) use status::Status;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gatecert_acme::{
@@ -49,6 +51,9 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     Text,
     Json,
+    /// Text with more columns, for `gatecert status` alone.
+    #[value(hide = true)]
+    Wide,
 }
 
 impl Format {
@@ -81,6 +86,8 @@ pub(crate) enum Command {
     /// Shows and changes the account at the CA.
     #[command(subcommand)]
     Account(Account),
+    /// Shows the certificates of a cluster, when they end, and what is in the way.
+    Status(Status),
     /// Prints manifests for a cluster.
     #[command(subcommand)]
     Render(Render),

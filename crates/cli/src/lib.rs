@@ -27,6 +27,7 @@ mod revoke;
 mod session;
 mod show;
 mod solver;
+mod status;
 mod stop;
 
 use args::{Arguments, Command, Format};
@@ -76,6 +77,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn C
     };
     log(&arguments);
     let output = Output::new(arguments.global.output, arguments.global.quiet);
+    if let Err(failure) = takes_format(&arguments) {
+        output.failure(&failure);
+        return failure.exit;
+    }
     match dispatch(&arguments, &output, clock).await {
         Ok(exit) => exit,
         Err(failure) => {
@@ -96,6 +101,15 @@ fn refused(error: &clap::Error, words: &[OsString]) -> Exit {
     Exit::Usage
 }
 
+/// Wide is what one command has.
+fn takes_format(arguments: &Arguments) -> Result<(), Failure> {
+    match (&arguments.command, arguments.global.output) {
+        (Command::Status(_), _) | (_, Format::Text | Format::Json) => Ok(()),
+        (_, Format::Wide) => Err(Failure::usage("`-o wide` is for `gatecert status` alone")
+            .hint("the other commands print text or json")),
+    }
+}
+
 async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Issue(arguments) => issue::run(arguments, output, clock).await,
@@ -104,6 +118,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
         Command::Show(arguments) => show::run(arguments, output),
         Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
         Command::Account(command) => account::run(command, output, clock).await,
+        Command::Status(arguments) => status::run(arguments, output, clock).await,
         Command::Render(command) => render::run(command, output),
         Command::Completions(arguments) => reference::completions(arguments, output),
         Command::Man(arguments) => reference::man(arguments, output),

@@ -266,7 +266,7 @@ fn order_kind(order_type: OrderType) -> OrderKind {
 }
 
 /// The limits of an issuer: those that its CA is known to have, where it says no others.
-fn limits(spec: &AcmeIssuer) -> Limits {
+pub fn limits(spec: &AcmeIssuer) -> Limits {
     let directory: Option<Url> = spec.directory().parse().ok();
     let mut limits = directory.as_ref().map_or(Limits::PRIVATE, Limits::of);
     if let Some(other) = &spec.rate_limits {

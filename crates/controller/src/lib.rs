@@ -41,6 +41,7 @@ mod sources;
 mod sweep;
 mod wish;
 
+pub use budget::limits;
 pub use fence::{Fence, LeaseLost};
 pub use options::Options;
 pub use replica::{RunError, run, signals};
