@@ -272,8 +272,7 @@ mod tests {
     fn an_issuance_under_way_is_no_delay() {
         let issuance =
             json!({"order": "https://ca.test/1", "step": "Proving", "challenges": [], "since": NOW});
-        let renewing =
-            ready(condition("Issuing", "True", "Proving", 2), json!({"issuance": issuance}));
+        let renewing = ready(condition("Issuing", "True", "Proving", 2), json!({"issuance": issuance}));
         assert_eq!(stands(&renewing), (Health::Ready, "Proving".to_owned()));
         assert_eq!(CertificateSummary::of(&renewing, 1).step.as_deref(), Some("Proving"));
     }

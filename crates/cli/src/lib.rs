@@ -18,6 +18,7 @@ mod issue;
 mod journal;
 mod list;
 mod output;
+mod plugin;
 mod progress;
 mod reference;
 mod render;
@@ -31,7 +32,6 @@ mod status;
 mod stop;
 
 use args::{Arguments, Command, Format};
-use clap::Parser as _;
 use error::Failure;
 use gatecert_acme::Clock;
 use output::Output;
@@ -71,7 +71,7 @@ impl From<Exit> for ExitCode {
 /// Runs the program with these arguments, the program's name first. Must run in a tokio runtime.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> Exit {
     let words: Vec<OsString> = arguments.into_iter().collect();
-    let arguments = match Arguments::try_parse_from(&words) {
+    let arguments = match plugin::parse(&words) {
         Ok(arguments) => arguments,
         Err(error) => return refused(&error, &words),
     };

@@ -23,11 +23,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use view::View;
 
-pub(crate) async fn run(
-    arguments: &Status,
-    output: &Output,
-    clock: Arc<dyn Clock>,
-) -> Result<Exit, Failure> {
+pub(crate) async fn run(arguments: &Status, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     let client = cluster::connect(&arguments.cluster).await?;
     let reader = Reader::new(client, arguments.all_namespaces);
     if arguments.watch {
@@ -63,7 +59,8 @@ fn show(found: &Found, reader: &Reader, output: &Output, view: &View, now: Times
     };
     output.painted(&report, || text(found, &limits, reader, view, now));
     if found.is_cut {
-        output.warning(&format!("there are more than {} certificates; the others are not shown", found.len()));
+        output
+            .warning(&format!("there are more than {} certificates; the others are not shown", found.len()));
     }
 }
 

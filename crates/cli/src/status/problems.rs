@@ -49,14 +49,17 @@ fn problem(text: &mut String, summary: &CertificateSummary, now: Timestamp) {
     }
     if let (count @ 1.., Some(next)) = (summary.failed_attempts, summary.next_attempt_time) {
         let attempts = if count == 1 { "attempt" } else { "attempts" };
-        let next = if next <= now { "now".to_owned() } else { format!("{} ({})", relative(next, now), day(next)) };
+        let next =
+            if next <= now { "now".to_owned() } else { format!("{} ({})", relative(next, now), day(next)) };
         line("  ", &format!("{count} {attempts} failed, the next is made {next}"));
     }
 }
 
 /// Nothing is said to be in the way, and yet it is not as it should be.
 fn overdue(summary: &CertificateSummary, now: Timestamp) -> (String, Option<&'static str>) {
-    let hint = Some("does a controller run? `kubectl -n gatecert-system logs deployment/gatecert` tells what it does");
+    let hint = Some(
+        "does a controller run? `kubectl -n gatecert-system logs deployment/gatecert` tells what it does",
+    );
     let ago = |time: Option<Timestamp>| time.map(|time| relative(time, now)).unwrap_or_default();
     match summary.not_after {
         Some(end) if end <= now => (format!("Expired: it ended {}", ago(Some(end))), hint),

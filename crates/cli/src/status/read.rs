@@ -58,8 +58,7 @@ impl Reader {
 
     /// Reads all once.
     pub(super) async fn read(&self) -> Result<Found, Failure> {
-        let (certificates, is_cut) =
-            pages(&self.certificates()).await.map_err(|error| refused(&error))?;
+        let (certificates, is_cut) = pages(&self.certificates()).await.map_err(|error| refused(&error))?;
         let mut found = Found { is_cut, accounts: self.accounts().await, ..Found::default() };
         certificates.iter().for_each(|certificate| found.set(certificate));
         Ok(found)

@@ -1,6 +1,6 @@
 //! The steps for each program, by the ordinary clients of the package registries: Go's, Python's, Debian's.
 
-use super::{Tool, ToolError, ensure, run};
+use super::{Tool, ToolError, ensure, of_the_machine, run};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,10 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
         Tool::Istiod => istiod(into),
         Tool::GatewayApiCrds => gateway_api(into),
         Tool::Helm => helm(into),
+        Tool::Chromium => chromium(into),
         Tool::Certbot => certbot(into),
-        Tool::Lego => lego(into),
+        Tool::Lego => debian_package(tool, into, "lego"),
+        Tool::Promtool => debian_package(tool, into, "prometheus"),
         Tool::CargoDeny | Tool::CargoFuzz => cargo_install(tool, into),
     }
 }
@@ -39,7 +41,9 @@ pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
     let found = match tool {
         Tool::GatewayApiCrds => return Ok(()),
         // Debian's version is whatever it is; that it runs is enough.
-        Tool::Lego => return run(tool, Command::new(program).arg("--version")).map(drop),
+        Tool::Lego | Tool::Promtool | Tool::Chromium => {
+            return run(tool, Command::new(program).arg("--version")).map(drop);
+        }
         Tool::Go => run(tool, Command::new(program).arg("version"))?,
         Tool::Istiod | Tool::Pebble | Tool::PebbleChalltestsrv => {
             run(tool, Command::new(go()?).args(["version", "-m"]).arg(program))?
@@ -189,12 +193,23 @@ fn certbot(into: &Path) -> Result<(), ToolError> {
 }
 
 /// Debian's package, unpacked: no root is needed.
-fn lego(into: &Path) -> Result<(), ToolError> {
-    run(Tool::Lego, Command::new("apt-get").current_dir(into).args(["download", "lego"]))?;
+fn debian_package(tool: Tool, into: &Path, name: &str) -> Result<(), ToolError> {
+    run(tool, Command::new("apt-get").current_dir(into).args(["download", name]))?;
     for package in files(into)? {
-        run(Tool::Lego, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
+        run(tool, Command::new("dpkg-deb").arg("-x").arg(package).arg(into))?;
     }
     Ok(())
+}
+
+/// Debian's package, installed: it needs some hundred others, which no folder can hold.
+fn chromium(into: &Path) -> Result<(), ToolError> {
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(Tool::Chromium, install.args(["install", "--yes", "--no-install-recommends", "chromium"]))?;
+    let program = of_the_machine(Tool::Chromium)
+        .ok_or_else(|| ToolError::Version { tool: Tool::Chromium, found: "nothing on PATH".into() })?;
+    let link = into.join(Tool::Chromium.name());
+    std::os::unix::fs::symlink(program, &link).map_err(|source| ToolError::Cache { path: link, source })
 }
 
 fn cargo_install(tool: Tool, into: &Path) -> Result<(), ToolError> {
