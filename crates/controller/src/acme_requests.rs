@@ -42,13 +42,13 @@ impl<T: Transport> CountedTransport<T> {
         if url == self.directory.as_str() {
             return "directory";
         }
-        let known = self.resources.get().into_iter().flatten();
+        let mut known = self.resources.get().into_iter().flatten();
         let of_it = |(resource, name): &&(String, &'static str)| match *name {
             "renewalInfo" => url.starts_with(resource.as_str()),
             _ => url == resource,
         };
         // Accounts, orders and what belongs to these have URLs that only the CA knows beforehand.
-        known.clone().find(of_it).map_or("other", |(_, name)| name)
+        known.find(of_it).map_or("other", |(_, name)| name)
     }
 }
 

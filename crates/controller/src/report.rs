@@ -259,7 +259,7 @@ mod tests {
 
     fn observed(status: &CertificateStatus, type_: ConditionType) -> (Option<i64>, &str) {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).unwrap();
-        (condition.observed_generation, &condition.status)
+        (condition.observed_generation, condition.status.as_str())
     }
 
     #[test]

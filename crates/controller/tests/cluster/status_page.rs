@@ -47,7 +47,7 @@ pub(crate) async fn in_a_browser(world: &World) -> Outcome {
     let shown = browser::read(&format!("{base}/")).await?;
     assert!(shown.console.is_empty(), "the browser complains: {:?}", shown.console);
     for (name, health) in STATES {
-        let row = row(&shown.dom, name).ok_or(format!("{name} is not shown: {}", shown.dom))?;
+        let row = row(&shown.dom, name).ok_or_else(|| format!("{name} is not shown: {}", shown.dom))?;
         assert!(row.contains(&format!(">{health}<")), "{row}");
     }
     for said in
