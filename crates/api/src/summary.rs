@@ -133,6 +133,17 @@ impl CertificateSummary {
         }
     }
 
+    /// In a word what is in the way at this time, or under way: empty where nothing is.
+    pub fn why(&self, now: Timestamp) -> &str {
+        match &self.last_error {
+            _ if !self.reason.is_empty() => &self.reason,
+            _ if self.not_after.is_some_and(|end| end <= now) => "Expired",
+            Some(error) => &error.kind,
+            None if self.is_overdue(now) => "Overdue",
+            None => "",
+        }
+    }
+
     /// The summary with what it comes to at this time.
     pub fn at(&self, now: Timestamp) -> SummaryAt<'_> {
         SummaryAt { health: self.health(now), summary: self }
@@ -233,8 +244,8 @@ mod tests {
     }
 
     fn stands(certificate: &Certificate) -> (Health, String) {
-        let summary = CertificateSummary::of(certificate, 1);
-        (summary.health(NOW.parse().unwrap()), summary.reason)
+        let (summary, now) = (CertificateSummary::of(certificate, 1), NOW.parse().unwrap());
+        (summary.health(now), summary.why(now).to_owned())
     }
 
     #[test]
@@ -244,8 +255,8 @@ mod tests {
         for (certificate, health, reason) in [
             (certificate(json!({})), Health::NotReady, "Pending"),
             (ready(idle(), json!({})), Health::Ready, ""),
-            (ready(idle(), json!({"notAfter": "2026-11-26T11:59:59Z"})), Health::NotReady, ""),
-            (ready(idle(), json!({"renewalTime": "2026-11-26T10:59:59Z"})), Health::Late, ""),
+            (ready(idle(), json!({"notAfter": "2026-11-26T11:59:59Z"})), Health::NotReady, "Expired"),
+            (ready(idle(), json!({"renewalTime": "2026-11-26T10:59:59Z"})), Health::Late, "Overdue"),
             (ready(idle(), json!({"renewalTime": "2026-11-26T11:00:01Z"})), Health::Ready, ""),
             (
                 ready(condition("Issuing", "False", "OrderRefused", 2), json!({"lastError": error})),

@@ -61,8 +61,9 @@ fn overdue(summary: &CertificateSummary, now: Timestamp) -> (String, Option<&'st
         "does a controller run? `kubectl -n gatecert-system logs deployment/gatecert` tells what it does",
     );
     let ago = |time: Option<Timestamp>| time.map(|time| relative(time, now)).unwrap_or_default();
+    let why = summary.why(now);
     match summary.not_after {
-        Some(end) if end <= now => (format!("Expired: it ended {}", ago(Some(end))), hint),
-        _ => (format!("Overdue: its renewal was due {}", ago(summary.renewal_time)), hint),
+        Some(end) if end <= now => (format!("{why}: it ended {}", ago(Some(end))), hint),
+        _ => (format!("{why}: its renewal was due {}", ago(summary.renewal_time)), hint),
     }
 }

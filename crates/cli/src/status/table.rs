@@ -74,8 +74,6 @@ fn names(summary: &CertificateSummary, is_wide: bool) -> String {
 fn why(summary: &CertificateSummary, now: Timestamp) -> String {
     match (&summary.step, summary.step_since) {
         (Some(step), Some(since)) => format!("{step} for {}", distance(since, now)),
-        _ if !summary.reason.is_empty() => summary.reason.clone(),
-        _ if summary.not_after.is_some_and(|end| end <= now) => "Expired".to_owned(),
-        _ => "-".to_owned(),
+        _ => Some(summary.why(now)).filter(|why| !why.is_empty()).unwrap_or("-").to_owned(),
     }
 }

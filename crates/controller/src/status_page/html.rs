@@ -121,13 +121,12 @@ fn problems(seen: &Seen<'_>) -> Markup {
 }
 
 fn problem(row: &CertificateSummary, now: Timestamp) -> Markup {
-    let (kind, message, hint) = match &row.last_error {
-        Some(error) => (error.kind.as_str(), error.message.as_str(), error.hint.as_deref()),
-        None if row.reason.is_empty() => {
-            ("Overdue", "its time has passed, and nothing is said to be in the way", None)
-        }
-        None => (row.reason.as_str(), row.message.as_str(), None),
+    let (message, hint) = match &row.last_error {
+        Some(error) => (error.message.clone(), error.hint.as_deref()),
+        None if !row.reason.is_empty() => (row.message.clone(), None),
+        None => (passed(row, now), None),
     };
+    let kind = row.last_error.as_ref().map_or_else(|| row.why(now), |error| error.kind.as_str());
     html! {
         li class=(class(row.health(now))) {
             p { (name(row)) " " code { (kind) } }
@@ -141,6 +140,19 @@ fn problem(row: &CertificateSummary, now: Timestamp) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Nothing is said to be in the way, and yet a time has passed.
+fn passed(row: &CertificateSummary, now: Timestamp) -> String {
+    match (row.not_after, row.renewal_time) {
+        (Some(end), _) if end <= now => {
+            format!("it ended {}, and nothing is said to be in the way", relative(end, now))
+        }
+        (_, Some(renewal)) => {
+            format!("its renewal was due {}, and nothing is said to be in the way", relative(renewal, now))
+        }
+        _ => "nothing is said to be in the way".to_owned(),
     }
 }
 
@@ -187,7 +199,7 @@ fn certificate(row: &CertificateSummary, now: Timestamp) -> Markup {
             td data-title="State" {
                 span {
                     span class=(format!("state {}", class(health))) { (word(health)) }
-                    @if let Some(step) = &row.step { " " (step) } @else if !row.reason.is_empty() { " " (row.reason) }
+                    " " (row.step.as_deref().unwrap_or_else(|| row.why(now)))
                 }
             }
             td data-title="Names" {

@@ -50,9 +50,15 @@ pub(crate) async fn in_a_browser(world: &World) -> Outcome {
         let row = row(&shown.dom, name).ok_or_else(|| format!("{name} is not shown: {}", shown.dom))?;
         assert!(row.contains(&format!(">{health}<")), "{row}");
     }
-    for said in
-        ["Proving, begun ", "OrderRefused", "NoGateway", "store, which leads", "<rect", "2 attempts failed"]
-    {
+    for said in [
+        "Proving, begun ",
+        "OrderRefused",
+        "NoGateway",
+        "store, which leads",
+        "<rect",
+        "2 attempts failed",
+        "it ended 2 d ago",
+    ] {
         assert!(shown.dom.contains(said), "{said}: {}", shown.dom);
     }
     assert!(!shown.dom.contains("<script"), "{}", shown.dom);
@@ -71,6 +77,7 @@ async fn fill(world: &World) -> Outcome {
         .issuer("slow")
         .replace("ClusterIssuer", "Issuer")
         .replace("name: slow", "name: slow, namespace: store")
+        .replace("email:", "rateLimits: {newOrders: {count: 300, period: 3h}}, email:")
         .replace(
             "email:",
             &format!("solvers: [{{http01: {{istio: {{addresses: [{NOBODY}], exportTo: [istio-system]}}}}}}], email:"),
@@ -148,7 +155,8 @@ async fn until_all_are_seen(base: &str) -> Result<Value, Box<dyn std::error::Err
     let mut page = Value::Null;
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            page = client.get(format!("{base}/status.json")).send().await?.json().await?;
+            let text = client.get(format!("{base}/status.json")).send().await?.text().await?;
+            page = serde_json::from_str(&text).unwrap_or_default();
             let all = page["certificates"].as_array().into_iter().flatten();
             if all.clone().any(|one| one["name"] == "old" && one["notAfter"].is_string()) {
                 return Ok::<_, reqwest::Error>(());
@@ -192,7 +200,7 @@ async fn draw(base: &str) -> Outcome {
     let Ok(folder) = std::env::var("GATECERT_SCREENSHOTS") else { return Ok(()) };
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
-    browser::draw(base, (1100, 1560), &[], &folder.join("status-page.png")).await?;
+    browser::draw(base, (1100, 1720), &[], &folder.join("status-page.png")).await?;
     if std::env::var_os("GATECERT_SCREENSHOTS_ALL").is_some() {
         let dark = ["--blink-settings=preferredColorScheme=0"];
         browser::draw(base, (1100, 1560), &dark, &folder.join("status-page-dark.png")).await?;
