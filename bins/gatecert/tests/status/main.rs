@@ -25,8 +25,11 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(libtest_mimic::run(&arguments, trials(Some(&setting))).exit_code())
 }
 
+/// A name, and what is tried.
+type Case = (&'static str, fn(&Setting));
+
 fn trials(setting: Option<&Arc<Setting>>) -> Vec<Trial> {
-    let all: [(&str, fn(&Setting)); 8] = [
+    let all: [Case; 8] = [
         ("a_cluster_without_gatecert", a_cluster_without_gatecert),
         ("a_table_a_time_line_and_what_is_in_the_way", a_table_a_time_line_and_what_is_in_the_way),
         ("programs_read_all_of_it", programs_read_all_of_it),
@@ -36,7 +39,7 @@ fn trials(setting: Option<&Arc<Setting>>) -> Vec<Trial> {
         ("changes_are_shown_until_a_signal", changes_are_shown_until_a_signal),
         ("kubectl_finds_it", kubectl_finds_it),
     ];
-    let trial = |(name, test): (&str, fn(&Setting))| {
+    let trial = |(name, test): Case| {
         let setting = setting.cloned();
         Trial::test(name, move || {
             if let Some(setting) = setting {
