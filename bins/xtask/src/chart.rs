@@ -2,6 +2,7 @@
 
 mod blank;
 mod document;
+mod monitoring;
 mod values;
 
 use anyhow::{Result, ensure};
@@ -34,12 +35,14 @@ pub(crate) fn files() -> Result<Vec<(String, String)>> {
         ("templates/namespace.yaml", of(&["Namespace"])?),
         ("templates/rights.yaml", of(&rights)?),
         ("templates/workload.yaml", of(&workload)?),
+        ("templates/monitoring.yaml", monitoring::template()),
     ];
     let kinds = [&rights[..], &workload[..], &["Namespace"]].concat();
     for document in &documents {
         ensure!(kinds.contains(&document.kind()), "no file of the chart has objects of {}", document.kind());
     }
-    Ok(files.map(|(name, text)| (format!("{FOLDER}/{name}"), text)).into())
+    let all = files.into_iter().chain(monitoring::files()?);
+    Ok(all.map(|(name, text)| (format!("{FOLDER}/{name}"), text)).collect())
 }
 
 fn chart() -> String {

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 /// What the tests and the demo need.
 fn tested_with() -> impl Iterator<Item = Tool> {
-    cluster::TOOLS.into_iter().chain([Tool::Helm])
+    cluster::TOOLS.into_iter().chain([Tool::Kubectl, Tool::Helm, Tool::Promtool, Tool::Chromium])
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

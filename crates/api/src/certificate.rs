@@ -230,6 +230,10 @@ pub struct CertificateStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// The generation that was looked at last. While it is not the present one, the conditions are of what was wanted
+    /// before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// The first moment at which the published certificate holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
@@ -360,6 +364,15 @@ pub struct Issuance {
 pub enum Step {
     /// The answers are on their way to the gateways, then the CA asks for them.
     Proving,
+}
+
+impl Step {
+    /// The step as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proving => "Proving",
+        }
+    }
 }
 
 /// One HTTP-01 challenge. None of it is secret: the CA asks for it in the open.

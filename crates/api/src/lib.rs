@@ -31,6 +31,7 @@ mod certificate;
 mod condition;
 mod issuer;
 mod solver;
+mod summary;
 
 pub use certificate::{
     Algorithm, Certificate, CertificateSpec, CertificateStatus, Challenge, FailedAttempts, Issuance,
@@ -47,6 +48,7 @@ pub use solver::{
     Answer, AutoSolver, GatewayApiSolver, GatewayReference, Http01Solver, IngressSolver, IstioSolver,
     ParentReference, Selector, Solver,
 };
+pub use summary::{CertificateSummary, Health, SummaryAt};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

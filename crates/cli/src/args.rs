@@ -4,11 +4,13 @@ mod migrate;
 mod doctor;
 mod render;
 mod serve;
+mod status;
 
 pub(crate) use migrate::{Migrate, MigrationTarget};
 pub(crate) use doctor::Doctor;
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
 pub(crate) use serve::Serve;
+pub(crate) use status::Status;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gatecert_acme::{
@@ -55,6 +57,9 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     Text,
     Json,
+    /// Text with more columns, for `gatecert status` alone.
+    #[value(hide = true)]
+    Wide,
 }
 
 impl Format {
@@ -89,6 +94,8 @@ pub(crate) enum Command {
     /// Shows and changes the account at the CA.
     #[command(subcommand)]
     Account(Account),
+    /// Shows the certificates of a cluster, when they end, and what is in the way.
+    Status(Status),
     /// Prints manifests for a cluster.
     #[command(subcommand)]
     Render(Render),

@@ -21,6 +21,7 @@ mod list;
 mod look;
 mod migrate;
 mod output;
+mod plugin;
 mod progress;
 mod reference;
 mod render;
@@ -31,10 +32,10 @@ mod serve;
 mod session;
 mod show;
 mod solver;
+mod status;
 mod stop;
 
 use args::{Arguments, Command, Format};
-use clap::Parser as _;
 use error::Failure;
 use gatecert_acme::Clock;
 use output::Output;
@@ -76,12 +77,16 @@ impl From<Exit> for ExitCode {
 /// a provider for the process.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> Exit {
     let words: Vec<OsString> = arguments.into_iter().collect();
-    let arguments = match Arguments::try_parse_from(&words) {
+    let arguments = match plugin::parse(&words) {
         Ok(arguments) => arguments,
         Err(error) => return refused(&error, &words),
     };
     log(&arguments);
     let output = Output::new(arguments.global.output, arguments.global.quiet);
+    if let Err(failure) = takes_format(&arguments) {
+        output.failure(&failure);
+        return failure.exit;
+    }
     match dispatch(&arguments, &output, clock).await {
         Ok(exit) => exit,
         Err(failure) => {
@@ -102,6 +107,15 @@ fn refused(error: &clap::Error, words: &[OsString]) -> Exit {
     Exit::Usage
 }
 
+/// Wide is what one command has.
+fn takes_format(arguments: &Arguments) -> Result<(), Failure> {
+    match (&arguments.command, arguments.global.output) {
+        (Command::Status(_), _) | (_, Format::Text | Format::Json) => Ok(()),
+        (_, Format::Wide) => Err(Failure::usage("`-o wide` is for `gatecert status` alone")
+            .hint("the other commands print text or json")),
+    }
+}
+
 async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Issue(arguments) => issue::run(arguments, output, clock).await,
@@ -111,6 +125,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
         Command::Show(arguments) => show::run(arguments, output),
         Command::Revoke(arguments) => revoke::run(arguments, output, clock).await,
         Command::Account(command) => account::run(command, output, clock).await,
+        Command::Status(arguments) => status::run(arguments, output, clock).await,
         Command::Render(command) => render::run(command, output),
         Command::Migrate(arguments) => migrate::run(arguments, output).await,
         Command::Doctor(arguments) => doctor::run(arguments, output, clock).await,

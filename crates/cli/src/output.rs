@@ -36,10 +36,29 @@ impl Output {
         !self.quiet && !self.is_logged && std::io::stderr().is_terminal()
     }
 
+    /// Whether results are for people.
+    pub(crate) fn is_text(&self) -> bool {
+        self.format != Format::Json
+    }
+
+    /// Whether all columns are wanted.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.format == Format::Wide
+    }
+
+    /// A result whose text has colours, each part of which was cleaned; for programs in one line.
+    pub(crate) fn painted(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        let text = match self.format {
+            Format::Text | Format::Wide => text(),
+            Format::Json => serde_json::to_string(value).unwrap_or_else(|error| error.to_string()) + "\n",
+        };
+        self.raw(text.as_bytes());
+    }
+
     /// The result of the command: `value` for programs, `text` for people.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let text = match self.format {
-            Format::Text => clean(&text()).into_owned(),
+            Format::Text | Format::Wide => clean(&text()).into_owned(),
             Format::Json => {
                 serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n"
             }

@@ -25,7 +25,8 @@ pub(crate) async fn or_stopped<T>(
     }
 }
 
-async fn told() {
+/// Completes at Ctrl-C or SIGTERM.
+pub(crate) async fn told() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}

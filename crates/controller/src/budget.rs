@@ -84,6 +84,11 @@ impl Tally {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many orders were made.
+    pub(crate) fn made(&self) -> u32 {
+        self.noted().made
+    }
+
     /// Takes in what happens during an issuance.
     pub(crate) fn observe(&self, event: &Event, now: Timestamp) {
         match event {

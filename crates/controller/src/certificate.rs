@@ -116,7 +116,6 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
     let situation = situation(&outcome, facts, is_as_wanted);
     set_conditions(&mut status, &certificate, &situation, now);
     let is_shown = controller.report(&certificate, status, &situation).await;
-    controller.metrics.note(&certificate.uid().unwrap_or_default(), facts.map(|facts| facts.not_after));
     if !matches!(outcome, Outcome::Waiting { .. }) {
         controller.budgets.withdraw(&certificate.uid().unwrap_or_default());
     }
@@ -330,10 +329,12 @@ async fn issue(
 ) -> Outcome {
     tracing::info!(certificate = %ObjectRef::from_obj(certificate), reason = reason.kind(), "issuing: {reason}");
     let mut running = controller.certificates.begin(certificate);
+    let begun = controller.clock.monotonic();
     let result =
         issuance::run(certificate, wish, controller, present, tally, &mut running.interruption).await;
     drop(running);
-    let now = controller.now();
+    let (now, took) = (controller.now(), controller.clock.monotonic().saturating_sub(begun));
+    controller.metrics.ordered(tally.kind, tally.made());
     let is_of_other_names = matches!(reason, Reason::NamesChanged { .. });
     status.recent_orders = tally.added_to(&status.recent_orders, is_of_other_names, now);
     match result {
@@ -343,7 +344,7 @@ async fn issue(
             // One that was published before, by a process that came no further, counts once.
             if status.serial_number.as_ref() != facts_of(&known).map(|facts| &facts.serial) {
                 status.revision = Some(status.revision.unwrap_or_default() + 1);
-                controller.metrics.issued("issued");
+                controller.metrics.issued("issued", took);
             }
             status.ari = None;
             ask_for_window(wish, controller, &known, status).await;
@@ -360,11 +361,12 @@ async fn issue(
             Outcome::Waiting { until, reason: budget::reason(&held).to_owned(), message }
         }
         Err(Interrupted::Failed(error)) => {
-            controller.metrics.issued("failed");
+            controller.metrics.issued("failed", took);
             let before = failures_of(status, &wish.wanted);
             let failures = Failures::add(before.as_ref(), &wish.wanted, error.retry(), now);
             set_failures(status, Some(&failures), now);
             let last = last_error(&error);
+            controller.metrics.failed(&last.kind);
             let until = failures.wait(&wish.wanted, now).map_or(now, |(until, _)| until);
             let hint = last.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("{}{hint}; next attempt at {until}", last.message);

@@ -96,12 +96,8 @@ pub(crate) async fn lead(
     let account_keys = broadcast::Sender::new(ACCOUNT_KEYS);
     let budgets = Arc::new(Budgets::new(Arc::clone(&clock)));
     metrics.show_budgets(&budgets);
-    let heard = Heard {
-        queue: queue.clone(),
-        account_keys: account_keys.clone(),
-        budgets: Arc::clone(&budgets),
-        metrics: Arc::clone(&metrics),
-    };
+    let heard =
+        Heard { queue: queue.clone(), account_keys: account_keys.clone(), budgets: Arc::clone(&budgets) };
     let (certificates, secrets) = watch_own(&client, &scope, heard, &mut tasks).await;
     let reporter =
         Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
@@ -152,7 +148,6 @@ struct Heard {
     queue: UnboundedSender<ReconcileRequest<Certificate>>,
     account_keys: broadcast::Sender<ObjectName>,
     budgets: Arc<Budgets>,
-    metrics: Arc<Metrics>,
 }
 
 /// Follows the Certificates and gatecert's own Secrets, until both are known once.
@@ -167,7 +162,7 @@ async fn watch_own(
     let (secrets_synced, mut secrets_known) = watch::channel(false);
     let (certificates_synced, mut certificates_known) = watch::channel(false);
 
-    let Heard { queue, account_keys, budgets, metrics } = heard;
+    let Heard { queue, account_keys, budgets } = heard;
     let (known, of, to) = (Arc::clone(&secrets), Arc::clone(&certificates), queue.clone());
     let see_secret = move |event: &watcher::Event<Secret>| {
         let changed = known.observe(event);
@@ -190,9 +185,7 @@ async fn watch_own(
     let see_certificate = move |event: &watcher::Event<Certificate>| {
         let changed = known.observe(event);
         if let watcher::Event::Delete(certificate) = event {
-            let uid = certificate.uid().unwrap_or_default();
-            metrics.forget(&uid);
-            budgets.withdraw(&uid);
+            budgets.withdraw(&certificate.uid().unwrap_or_default());
         }
         for reference in changed {
             if seen.is_news(event) {
@@ -425,7 +418,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_panics_ends_no_other() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Arc::default());
         let looks = ["good", "bad", "late"].map(|name| {
             guarded(Arc::clone(&metrics), async move {
                 tokio::task::yield_now().await;
@@ -443,7 +436,7 @@ mod tests {
     async fn a_look_ends_with_whoever_waits_for_it() {
         let (began, mut begun) = watch::channel(false);
         let (_held, mut ended) = tokio::sync::mpsc::channel::<()>(1);
-        let look = guarded(Metrics::new(), async move {
+        let look = guarded(Metrics::new(Arc::default()), async move {
             let _held = _held;
             began.send_replace(true);
             std::future::pending().await

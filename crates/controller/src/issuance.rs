@@ -63,6 +63,7 @@ pub(crate) async fn run(
     let Ok(_permit) = controller.permits.acquire().await else {
         return Err(Interrupted::By(Interruption::Changed));
     };
+    let _in_flight = controller.metrics.begin();
     let leave = controller.leave_to_order(wish, tally).map_err(Interrupted::Held)?;
     let obtained = tokio::select! {
         obtained = obtain(&wish.authority.account, &request, &solver, &journal, &view) => obtained,

@@ -10,9 +10,10 @@
 //! issue          gatecert-issue, with a Secret as journal and routes as solver                        issuance, journal, solver
 //! prove          every gateway is asked as the CA will ask it                                         probe
 //! publish        the Secret that the gateway reads                                                    gatecert-publish
-//! report         status, events, metrics                                                              report, metrics
+//! report         status, events, metrics, the status page                              report, metrics, overview, status_page
 //! ```
 
+mod acme_requests;
 mod budget;
 mod caches;
 mod certificate;
@@ -27,6 +28,7 @@ mod journal;
 pub mod lease;
 mod metrics;
 mod options;
+mod overview;
 mod patience;
 mod policy;
 mod probe;
@@ -38,6 +40,7 @@ mod secrets;
 mod solver;
 pub mod source;
 mod sources;
+mod status_page;
 mod sweep;
 mod wish;
 

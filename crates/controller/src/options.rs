@@ -35,7 +35,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = ":8089")]
     pub responder_listen: ListenAddress,
 
-    /// Where /healthz, /readyz and /metrics listen.
+    /// Where /healthz, /readyz, /metrics and the status page (/) listen.
     #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
     pub health_listen: ListenAddress,
 

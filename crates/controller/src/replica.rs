@@ -4,8 +4,10 @@ use crate::controller::lead;
 use crate::lease::{self, LeaseOptions};
 use crate::metrics::Metrics;
 use crate::options::{Options, Scope};
+use crate::overview::Overview;
 use crate::probe::Prober;
 use crate::responder::feed;
+use crate::status_page::StatusPage;
 use bytes::Bytes;
 use gatecert_acme::Clock;
 use gatecert_api::Certificate;
@@ -62,11 +64,14 @@ pub async fn run(
     // What changes something is asked again by the fence's client, which looks at the Lease each time.
     config.default_retry = false;
     let client = Client::try_from(config).map_err(|error| RunError::Cluster(Box::new(error)))?;
-    let (metrics, tokens, health) = (Metrics::new(), TokenStore::new(), Health::new());
+    let overview = Arc::new(Overview::default());
+    let (metrics, tokens, health) = (Metrics::new(Arc::clone(&overview)), TokenStore::new(), Health::new());
     let prober = Prober::new().map_err(|error| RunError::Prober(error.into()))?;
     let probes = Server::bind(options.health_listen)?;
     let responder = Server::bind(options.responder_listen)?.spawn(Responder::new(tokens.clone()))?;
-    let probes = probes.spawn(Status { health: health.clone(), metrics: Arc::clone(&metrics) })?;
+    let page =
+        StatusPage::new(Arc::clone(&overview), Arc::clone(&metrics), Arc::clone(&clock), &options.identity);
+    let probes = probes.spawn(Status { health: health.clone(), metrics: Arc::clone(&metrics), page })?;
 
     let certificates: Api<Certificate> = match options.scope() {
         Scope::Cluster => Api::all(client.clone()),
@@ -83,7 +88,7 @@ pub async fn run(
         };
         let turn = Turn { options, client, clock, metrics, prober };
         tokio::select! {
-            () = feed(certificates, tokens, synced) => {}
+            () = feed(certificates, tokens, overview, synced) => {}
             () = ready => {}
             () = turn.lead(&stopped) => {}
         }
@@ -139,11 +144,12 @@ impl Turn {
     }
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz`, `/metrics` and the status page.
 #[derive(Clone)]
 struct Status {
     health: Health,
     metrics: Arc<Metrics>,
+    page: StatusPage,
 }
 
 impl tower::Service<Request<hyper::body::Incoming>> for Status {
@@ -156,6 +162,9 @@ impl tower::Service<Request<hyper::body::Incoming>> for Status {
     }
 
     fn call(&mut self, request: Request<hyper::body::Incoming>) -> Self::Future {
+        if let Some(page) = self.page.answer(&request) {
+            return std::future::ready(Ok(page));
+        }
         if request.uri().path() != "/metrics" {
             return self.health.call(request);
         }

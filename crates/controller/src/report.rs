@@ -10,7 +10,7 @@ use gatecert_api::{
 use gatecert_issue::{CertificateFacts, Failures, ObtainError, StoredWindow, Wanted};
 use gatecert_publish::kubernetes::SecretError;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
@@ -129,14 +129,42 @@ pub(crate) fn set_conditions(
     situation: &Situation,
     now: Timestamp,
 ) {
-    let generation = certificate.metadata.generation;
-    for (type_, mark) in
-        [(ConditionType::Ready, &situation.ready), (ConditionType::Issuing, &situation.issuing)]
-    {
-        let Mark { is_true, reason, message } = mark;
-        status.conditions =
-            conditions_with(&status.conditions, type_, *is_true, reason, message, generation, Time(now));
+    status.observed_generation = certificate.metadata.generation;
+    set_condition(status, certificate, ConditionType::Ready, &situation.ready, now);
+    set_condition(status, certificate, ConditionType::Issuing, &situation.issuing, now);
+}
+
+fn set_condition(
+    status: &mut CertificateStatus,
+    certificate: &Certificate,
+    type_: ConditionType,
+    mark: &Mark,
+    now: Timestamp,
+) {
+    let (generation, Mark { is_true, reason, message }) = (certificate.metadata.generation, mark);
+    status.conditions =
+        conditions_with(&status.conditions, type_, *is_true, reason, message, generation, Time(now));
+}
+
+/// Puts an issuance under way into a status. What is published may be what was wanted before: then `Ready` stays true of that
+/// generation, so that whoever waits for the present one (`kubectl wait`, Flux) goes on waiting.
+fn set_issuance(
+    status: &mut CertificateStatus,
+    certificate: &Certificate,
+    issuance: Issuance,
+    now: Timestamp,
+) {
+    let names = issuance.names.join(", ");
+    status.issuance = Some(issuance);
+    let is_ready = |condition: &Condition| {
+        condition.type_ == ConditionType::Ready.as_str() && condition.status == "True"
+    };
+    if !status.conditions.iter().any(is_ready) {
+        let pending = Mark::new(false, "Pending", "the first certificate is being issued");
+        set_condition(status, certificate, ConditionType::Ready, &pending, now);
     }
+    let issuing = Mark::new(true, "Proving", format!("the CA is shown that {names} lead here"));
+    set_condition(status, certificate, ConditionType::Issuing, &issuing, now);
 }
 
 impl Controller {
@@ -170,16 +198,7 @@ impl Controller {
     /// Shows the challenges of an issuance in the status, which the responders read.
     pub(crate) async fn show_issuance(&self, certificate: &Certificate, issuance: Issuance) {
         let mut status = self.certificates.status(certificate);
-        let names = issuance.names.join(", ");
-        status.issuance = Some(issuance);
-        let is_ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").cloned();
-        let ready = match is_ready {
-            Some(ready) if ready.status == "True" => Mark::new(true, &ready.reason, ready.message),
-            _ => Mark::new(false, "Pending", "the first certificate is being issued"),
-        };
-        let issuing = Mark::new(true, "Proving", format!("the CA is shown that {names} lead here"));
-        let situation = Situation { ready, issuing, news: None };
-        set_conditions(&mut status, certificate, &situation, self.now());
+        set_issuance(&mut status, certificate, issuance, self.now());
         // Responders learn of the challenges by it. Where it is not written no route is proved, and there is another attempt.
         self.write_status(certificate, status).await;
     }
@@ -230,5 +249,55 @@ impl Obstacle {
             SecretError::Write { source, .. } => Self::of_api(reason, message, source),
             _ => Self::new(reason, message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatecert_api::{CertificateSpec, Health, Step};
+
+    fn observed(status: &CertificateStatus, type_: ConditionType) -> (Option<i64>, &str) {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).unwrap();
+        (condition.observed_generation, condition.status.as_str())
+    }
+
+    #[test]
+    fn what_was_wanted_before_is_not_what_is_ready_now() {
+        let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+        let mut certificate = Certificate::new("www", CertificateSpec::default());
+        certificate.metadata.generation = Some(1);
+        let mut status = CertificateStatus::default();
+        let (ready, issuing) = (Mark::new(true, "Issued", ""), Mark::new(false, "Idle", ""));
+        let situation = Situation { ready, issuing, news: None };
+        set_conditions(&mut status, &certificate, &situation, now);
+        assert_eq!(
+            (status.observed_generation, observed(&status, ConditionType::Ready)),
+            (Some(1), (Some(1), "True"))
+        );
+
+        certificate.metadata.generation = Some(2);
+        let issuance = Issuance {
+            order: String::new(),
+            names: vec!["www.test".to_owned()],
+            step: Step::Proving,
+            challenges: Vec::new(),
+            since: Time(now),
+        };
+        set_issuance(&mut status, &certificate, issuance, now);
+        assert_eq!(
+            (status.observed_generation, observed(&status, ConditionType::Ready)),
+            (Some(1), (Some(1), "True"))
+        );
+        assert_eq!(observed(&status, ConditionType::Issuing), (Some(2), "True"));
+        certificate.status = Some(status.clone());
+        let summary = gatecert_api::CertificateSummary::of(&certificate, 1);
+        assert_eq!((summary.health(now), summary.reason.as_str()), (Health::NotReady, "Proving"));
+
+        set_conditions(&mut status, &certificate, &situation, now);
+        assert_eq!(
+            (status.observed_generation, observed(&status, ConditionType::Ready)),
+            (Some(2), (Some(2), "True"))
+        );
     }
 }

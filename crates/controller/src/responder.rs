@@ -1,18 +1,28 @@
 //! The answers that this replica's responder gives: every challenge that a Certificate's status shows. A watch feeds
-//! it, so that any replica answers, not only the one that issues.
+//! it, so that any replica answers, not only the one that issues. The overview of all Certificates is fed along.
 
 use crate::follow::follow;
+use crate::overview::Overview;
 use gatecert_api::Certificate;
 use gatecert_http01::TokenStore;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt as _};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Keeps the answers in step with the Certificates, for ever.
-pub(crate) async fn feed(certificates: Api<Certificate>, tokens: TokenStore, synced: watch::Sender<bool>) {
+/// Keeps the answers and the overview in step with the Certificates, for ever.
+pub(crate) async fn feed(
+    certificates: Api<Certificate>,
+    tokens: TokenStore,
+    overview: Arc<Overview>,
+    synced: watch::Sender<bool>,
+) {
     let mut answers = Answers { tokens, of: HashMap::new(), listed: None };
-    let observe = |event: &Event<Certificate>| answers.observe(event);
+    let observe = |event: &Event<Certificate>| {
+        answers.observe(event);
+        overview.observe(event);
+    };
     follow(certificates, watcher::Config::default(), None, |_| (), observe, synced).await;
 }
 

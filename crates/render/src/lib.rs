@@ -34,6 +34,7 @@ mod http_route;
 mod ingress;
 mod install;
 pub mod istio;
+mod monitoring;
 mod owner;
 mod reference_grant;
 mod secret;
@@ -44,6 +45,7 @@ pub use fingerprint::fingerprint;
 pub use http_route::{HttpRouteForm, http_route};
 pub use ingress::{IngressForm, ingress};
 pub use install::{InstallOptions, RIGHTS, Right, definitions, install, uninstall};
+pub use monitoring::{alerts, dashboard};
 pub use owner::{ObjectName, Owner, challenge_name};
 pub use reference_grant::{reference_grant, secret_grant};
 pub use secret::{

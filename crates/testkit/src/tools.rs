@@ -1,6 +1,6 @@
 //! The programs that tests, demo and benchmarks run: where they come from, and the cache that keeps them.
 //!
-//! A program is looked for in its environment variable (`PEBBLE`, `PEBBLE_CHALLTESTSRV`, `ENVOY`, `ISTIOD`, `HELM`;
+//! A program is looked for in its environment variable (`PEBBLE`, `PEBBLE_CHALLTESTSRV`, `ENVOY`, `ISTIOD`, `HELM`, `CHROMIUM`;
 //! `KUBEBUILDER_ASSETS` names the folder of etcd, kube-apiserver and kubectl), then in the cache
 //! (`${XDG_CACHE_HOME:-$HOME/.cache}/gatecert/tools/<name>-<version>/`), and is fetched or built when it is in neither.
 
@@ -37,6 +37,10 @@ pub enum Tool {
     GatewayApiCrds,
     /// Judges the chart.
     Helm,
+    /// Judges the alerts.
+    Promtool,
+    /// The browser that looks at the status page.
+    Chromium,
     /// A peer that benchmarks run beside gatecert.
     Certbot,
     /// Another.
@@ -108,7 +112,7 @@ pub enum ToolError {
 
 impl Tool {
     /// All of them, in the order in which they need each other.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Go,
         Self::Pebble,
         Self::PebbleChalltestsrv,
@@ -119,6 +123,8 @@ impl Tool {
         Self::Istiod,
         Self::GatewayApiCrds,
         Self::Helm,
+        Self::Promtool,
+        Self::Chromium,
         Self::Certbot,
         Self::Lego,
         Self::Nginx,
@@ -140,6 +146,8 @@ impl Tool {
             Self::Istiod => "istiod",
             Self::GatewayApiCrds => "gateway-api-crds",
             Self::Helm => "helm",
+            Self::Promtool => "promtool",
+            Self::Chromium => "chromium",
             Self::Certbot => "certbot",
             Self::Lego => "lego",
             Self::Nginx => "nginx",
@@ -161,7 +169,7 @@ impl Tool {
             Self::GatewayApiCrds => "1.7.0",
             Self::Helm => "4.3.1",
             Self::Certbot => "5.8.0",
-            Self::Lego | Self::Nginx | Self::Wrk => "debian",
+            Self::Lego | Self::Nginx | Self::Wrk | Self::Promtool | Self::Chromium => "debian",
             Self::CargoDeny => "0.20.2",
             Self::CargoFuzz => "0.13.1",
         }
@@ -171,7 +179,7 @@ impl Tool {
     pub fn takes(self) -> &'static str {
         match self {
             Self::Pebble | Self::PebbleChalltestsrv | Self::Etcd | Self::Kubectl => "under a minute",
-            Self::CargoFuzz => "a minute or two",
+            Self::CargoFuzz | Self::Chromium => "a minute or two",
             Self::Helm => "three or four minutes",
             Self::KubeApiserver | Self::Istiod | Self::CargoDeny => "six or seven minutes",
             _ => "seconds",
@@ -186,14 +194,24 @@ impl Tool {
             Self::Envoy => Some("ENVOY"),
             Self::Istiod => Some("ISTIOD"),
             Self::Helm => Some("HELM"),
+            Self::Chromium => Some("CHROMIUM"),
             Self::Etcd | Self::KubeApiserver | Self::Kubectl => Some("KUBEBUILDER_ASSETS"),
             _ => None,
         }
     }
 
-    /// Whether one on `PATH` is as good: the version does not matter.
-    fn may_be_of_the_machine(self) -> bool {
-        matches!(self, Self::Lego | Self::Nginx | Self::Wrk | Self::CargoDeny | Self::CargoFuzz)
+    /// What the program is called on `PATH`, where any version is as good.
+    fn names_of_the_machine(self) -> &'static [&'static str] {
+        match self {
+            Self::Chromium => &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+            Self::CargoDeny => &["cargo-deny"],
+            Self::CargoFuzz => &["cargo-fuzz"],
+            Self::Lego => &["lego"],
+            Self::Nginx => &["nginx"],
+            Self::Promtool => &["promtool"],
+            Self::Wrk => &["wrk"],
+            _ => &[],
+        }
     }
 
     /// Where the program is within its folder of the cache.
@@ -203,6 +221,7 @@ impl Tool {
             Self::Envoy => "envoy/_bin/envoy",
             Self::Lego => "usr/bin/lego",
             Self::Nginx => "usr/sbin/nginx",
+            Self::Promtool => "usr/bin/promtool",
             Self::GatewayApiCrds => "standard",
             Self::CargoDeny => "bin/cargo-deny",
             Self::CargoFuzz => "bin/cargo-fuzz",
@@ -243,7 +262,12 @@ pub fn path(tool: Tool) -> Result<Option<PathBuf>, ToolError> {
     if cached.exists() {
         return Ok(Some(cached));
     }
-    Ok(if tool.may_be_of_the_machine() { on_path(tool.name()) } else { None })
+    Ok(of_the_machine(tool))
+}
+
+/// The program of this machine, where its version does not matter.
+fn of_the_machine(tool: Tool) -> Option<PathBuf> {
+    tool.names_of_the_machine().iter().find_map(|name| on_path(name))
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {

@@ -67,7 +67,7 @@ fn described(mut schema: Value, about: &str) -> Value {
     schema
 }
 
-fn values() -> [ChartValue; 9] {
+fn values() -> [ChartValue; 10] {
     let options = InstallOptions::default();
     let switch = json!({"type": "boolean"});
     let namespace = json!({"type": "string", "pattern": NAMESPACE});
@@ -133,7 +133,22 @@ fn values() -> [ChartValue; 9] {
             "Installs the definitions of the resources. They stay when the release goes, and with them all Issuers and\n\
              Certificates.",
             true.into(),
-            switch,
+            switch.clone(),
+        ),
+        value(
+            "metrics",
+            "A dashboard in a ConfigMap that Grafana's sidecar finds, and alerts in a PrometheusRule, which needs the definitions\n\
+             of the Prometheus Operator. Both get these labels beside their own.",
+            json!({"dashboard": false, "alerts": false, "labels": {}}),
+            json!({
+                "type": "object",
+                "properties": {
+                    "dashboard": switch,
+                    "alerts": switch,
+                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+                "additionalProperties": false,
+            }),
         ),
     ]
 }

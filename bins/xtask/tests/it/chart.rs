@@ -175,6 +175,7 @@ fn a_wrong_value_is_named() {
         (json!({"onlyNamespace": ["a", "b"]}), "at '/onlyNamespace': got array, want string"),
         (json!({"istio": "false"}), "at '/istio': got string, want boolean"),
         (json!({"extraArgs": "--log-json"}), "at '/extraArgs': got string, want array"),
+        (json!({"metrics": {"alert": true}}), "at '/metrics': additional properties 'alert' not allowed"),
         (json!({"extraArgs": [7]}), "at '/extraArgs/0': got number, want string"),
         // It is of charts that depend on this one, and would be passed over here.
         (json!({"enabled": false}), "at '/enabled': value must be true"),
@@ -184,6 +185,51 @@ fn a_wrong_value_is_named() {
             assert!(error.contains(said), "{task} {values}: {error}");
         }
     }
+}
+
+/// They hold what the program renders, whatever braces are in it, and nothing of it comes unasked.
+#[test]
+fn a_dashboard_and_alerts_come_where_they_are_wanted() {
+    let values = json!({
+        "createNamespace": true, "metrics": {"dashboard": true, "alerts": true, "labels": {"release": "prometheus"}},
+    });
+    let mut all = filled("system", &values);
+    let mut take = |kind: &str, name: &str| {
+        let object = all.remove(&(kind.to_owned(), "system".to_owned(), name.to_owned())).unwrap();
+        assert_eq!(object["metadata"]["labels"]["release"], "prometheus");
+        object
+    };
+    let dashboard = take("ConfigMap", "gatecert-dashboard");
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    let text = dashboard["data"]["gatecert.json"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), gatecert_render::dashboard());
+    assert_eq!(take("PrometheusRule", "gatecert")["spec"], gatecert_render::alerts());
+    assert_same(&all, &installed(&options("system")));
+}
+
+/// Prometheus takes every rule, and every query of the dashboard.
+#[test]
+fn prometheus_reads_alerts_and_queries() {
+    let dashboard = gatecert_render::dashboard();
+    let targets =
+        dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries: Vec<_> = targets.map(|target| json!({"record": "query", "expr": target["expr"]})).collect();
+    let folder = TempDir::new().unwrap();
+    let (of_dashboard, wrong) = (folder.path().join("dashboard.yaml"), folder.path().join("wrong.yaml"));
+    let group = |rules: &[Value]| json!({"groups": [{"name": "queries", "rules": rules}]}).to_string();
+    fs::write(&of_dashboard, group(&queries)).unwrap();
+    fs::write(&wrong, group(&[json!({"record": "query", "expr": "sum by (a) (b"})])).unwrap();
+    let check = |file: &Path| {
+        let mut promtool = Command::new(ensure(Tool::Promtool).unwrap());
+        // Queries may be alike, which rules should not be.
+        promtool.args(["check", "rules", "--lint=none"]).arg(file).output().unwrap()
+    };
+    for file in [Path::new(CHART).join("files/alerts.yaml"), of_dashboard] {
+        let output = check(&file);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("rules found"), "{output:?}");
+    }
+    assert!(!check(&wrong).status.success());
 }
 
 /// No value is without a type.

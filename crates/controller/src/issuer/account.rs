@@ -1,6 +1,7 @@
 //! The account of an issuer: its key in a Secret, registered with the CA once.
 
 use super::registry::{Authority, ClientKey};
+use crate::acme_requests::{CountedTransport, Resources, resources};
 use crate::controller::Controller;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -222,12 +223,21 @@ async fn client(controller: &Controller, key: ClientKey) -> Result<Client, Regis
         transport = transport.danger_skip_verification();
     }
     let transport = transport.build().map_err(|error| RegistrationError::CaBundle(Some(error.into())))?;
+    let known = Resources::default();
+    let transport = CountedTransport::new(
+        transport,
+        key.directory.clone(),
+        Arc::clone(&known),
+        Arc::clone(&controller.metrics),
+    );
     let client = Client::builder(key.directory.clone())
         .transport(Arc::new(controller.fence.transport(transport)))
         .clock(Arc::clone(&controller.clock))
         .build()
         .await
         .map_err(|error| RegistrationError::Directory(Box::new(error)))?;
+    // Set here alone.
+    let _ = known.set(resources(client.directory()));
     clients.insert(key, client.clone());
     Ok(client)
 }

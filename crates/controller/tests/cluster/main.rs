@@ -5,6 +5,7 @@
 
 mod alone;
 mod bad_api;
+mod browser;
 mod busy_api;
 mod change;
 mod cost;
@@ -15,6 +16,7 @@ mod goldens;
 mod grpc;
 mod harness;
 mod interceptor;
+mod kubectl;
 mod limits;
 mod manifest;
 mod migration;
@@ -28,9 +30,11 @@ mod replicas;
 mod rights;
 mod secrecy;
 mod soak;
+mod status_page;
 mod tenants;
 mod year_2018;
 
+use gatecert_testkit::tools::{Tool, ensure};
 use harness::World;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::error::Error;
@@ -50,6 +54,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let all = [trials(None), trials_alone(None), trials_with_replicas(None)];
         let all = all.into_iter().flatten().collect();
         return Ok(libtest_mimic::run(&arguments, all).exit_code());
+    }
+    // Nothing can be fetched in a network of one's own.
+    for tool in [Tool::Kubectl, Tool::Chromium] {
+        ensure(tool)?;
     }
     let network = gatecert_testkit::cluster::Network::enter()?;
     rustls::crypto::ring::default_provider()
@@ -102,6 +110,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::a_leader_that_ends_hands_over,
         replicas::a_route_of_the_user_in_the_midst_of_a_challenge,
         replicas::one_namespace_alone,
+        status_page::in_a_browser,
         renewal::the_ca_asks_for_it,
         secrecy::no_key_is_logged,
         limits::a_crowd_waits_its_turn,
@@ -148,6 +157,8 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         migration::pairs_become_istio_gateways,
         migration::pairs_become_gateways,
         cost::eight_writes_for_one_certificate,
+        kubectl::waits_for_ready,
+        kubectl::shows_what_there_is,
         rights::no_more_than_is_needed,
         refusal::issuers,
         refusal::certificates,

@@ -1,6 +1,6 @@
 //! The steps for each program, by the ordinary clients of the package registries: Go's, Python's, Debian's.
 
-use super::{Tool, ToolError, ensure, run};
+use super::{Tool, ToolError, ensure, of_the_machine, run};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,10 +28,12 @@ pub(super) fn build(tool: Tool, into: &Path) -> Result<(), ToolError> {
         Tool::Istiod => istiod(into),
         Tool::GatewayApiCrds => gateway_api(into),
         Tool::Helm => helm(into),
+        Tool::Chromium => chromium(into),
         Tool::Certbot => certbot(into),
         Tool::Lego => debian(tool, into, &["lego"]),
         Tool::Nginx => debian(tool, into, &["nginx"]),
         Tool::Wrk => wrk(into),
+        Tool::Promtool => debian(tool, into, &["prometheus"]),
         Tool::CargoDeny | Tool::CargoFuzz => cargo_install(tool, into),
     }
 }
@@ -41,7 +43,9 @@ pub(super) fn verify(tool: Tool, program: &Path) -> Result<(), ToolError> {
     let found = match tool {
         Tool::GatewayApiCrds => return Ok(()),
         // Debian's version is whatever it is; that it runs is enough.
-        Tool::Lego => return run(tool, Command::new(program).arg("--version")).map(drop),
+        Tool::Lego | Tool::Promtool | Tool::Chromium => {
+            return run(tool, Command::new(program).arg("--version")).map(drop);
+        }
         Tool::Nginx => return run(tool, Command::new(program).arg("-v")).map(drop),
         // It tells its version and then fails for want of a URL.
         Tool::Wrk => {
@@ -212,6 +216,17 @@ fn wrk(into: &Path) -> Result<(), ToolError> {
                   LD_LIBRARY_PATH=\"$(echo \"$here\"/usr/lib/*-linux-*)\" exec \"$here/usr/bin/wrk\" \"$@\"\n";
     write(&into.join("wrk"), script)?;
     make_runnable(Tool::Wrk, &into.join("wrk"))
+}
+
+/// Debian's package, installed: it needs some hundred others, which no folder can hold.
+fn chromium(into: &Path) -> Result<(), ToolError> {
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(Tool::Chromium, install.args(["install", "--yes", "--no-install-recommends", "chromium"]))?;
+    let program = of_the_machine(Tool::Chromium)
+        .ok_or_else(|| ToolError::Version { tool: Tool::Chromium, found: "nothing on PATH".into() })?;
+    let link = into.join(Tool::Chromium.name());
+    std::os::unix::fs::symlink(program, &link).map_err(|source| ToolError::Cache { path: link, source })
 }
 
 fn cargo_install(tool: Tool, into: &Path) -> Result<(), ToolError> {

@@ -8,8 +8,11 @@ use std::process::{Command, Stdio};
 const OUTPUT_LINES: usize = 25;
 
 /// What a step says when something of the machine is missing that is no program, and its name.
-const SAID_WHEN_MISSING: [(&str, &str); 2] =
-    [("No module named pip", "pip"), ("Unable to locate package", "a list of Debian's packages")];
+const SAID_WHEN_MISSING: [(&str, &str); 3] = [
+    ("No module named pip", "pip"),
+    ("Unable to locate package", "a list of Debian's packages"),
+    ("are you root?", "root"),
+];
 
 /// Runs a step to its end, and says which; its output is shown where it fails.
 #[allow(clippy::print_stderr, reason = "tells a developer what takes long")]
@@ -47,6 +50,7 @@ fn hint(name: &str) -> &'static str {
         "python3" => "install Python 3 (Debian: apt-get install python3 python3-pip)",
         "pip" => "install it (Debian: apt-get install python3-pip; elsewhere: python3 -m ensurepip)",
         "a list of Debian's packages" => "fetch it (apt-get update)",
+        "root" => "install the package as root (sudo apt-get install), or put the program on PATH",
         "apt-get" | "dpkg-deb" => "it is Debian's; on other systems put the program on PATH yourself",
         _ => "install it and try again",
     }

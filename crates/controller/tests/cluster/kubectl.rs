@@ -1,0 +1,72 @@
+//! What people do with kubectl, and what Flux and Argo CD look at.
+
+use crate::Outcome;
+use crate::harness::{World, condition};
+use crate::manifest::{certificate, gateway, http};
+use gatecert_acme::Identifier;
+use gatecert_testkit::tools::{Tool, ensure_async};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use std::error::Error;
+use tokio::process::Command;
+
+/// Runs kubectl as the administrator; gives what it printed.
+async fn kubectl(world: &World, arguments: &[&str]) -> Result<String, Box<dyn Error + Send + Sync>> {
+    let program = ensure_async(Tool::Kubectl).await?;
+    let home = tempfile::TempDir::with_prefix("gatecert-kubectl-")?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env("HOME", home.path())
+        .env("KUBECONFIG", world.cluster.server.kubeconfig_file()?);
+    let output = command.output().await?;
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    if output.status.success() { Ok(out) } else { Err(format!("kubectl {arguments:?}: {out}{err}").into()) }
+}
+
+/// It waits for what is wanted now: also where another certificate of the same object is ready.
+pub(crate) async fn waits_for_ready(world: &World) -> Outcome {
+    world.namespaces(&["waiting"]).await?;
+    let hosts = ["a.waiting.test", "b.waiting.test"];
+    world.apply(&gateway("waiting", "waiting", &[http("waiting", &hosts, "")])).await?;
+    let wait =
+        ["wait", "--namespace", "waiting", "--for=condition=Ready", "--timeout=60s", "certificate/www"];
+    for names in [&hosts[..1], &hosts[..]] {
+        world.apply(&certificate("waiting", "www", names)).await?;
+        assert!(kubectl(world, &wait).await?.contains("condition met"));
+        let now = world.certificates("waiting").get("www").await?;
+        let ready = condition(&now, "Ready").ok_or("no condition")?;
+        let status = now.status.as_ref().ok_or("no status")?;
+        // What kstatus, and so Flux, calls current.
+        assert_eq!(status.observed_generation, now.metadata.generation);
+        assert_eq!((ready.status.as_str(), ready.observed_generation), ("True", now.metadata.generation));
+        let secrets: Api<Secret> = Api::namespaced(world.cluster.client.clone(), "waiting");
+        let chain = secrets.get("www").await?.data.and_then(|mut data| data.remove("tls.crt"));
+        let chain = String::from_utf8(chain.ok_or("no certificate")?.0)?;
+        let published = gatecert_issue::facts(&chain)?.identifiers;
+        let published: Vec<_> = published.iter().map(Identifier::value).collect();
+        assert_eq!(published, names);
+    }
+    Ok(())
+}
+
+/// Short names, the columns, and events that read as sentences.
+pub(crate) async fn shows_what_there_is(world: &World) -> Outcome {
+    world.namespaces(&["columns"]).await?;
+    world.apply(&gateway("columns", "columns", &[http("columns", &["www.columns.test"], "")])).await?;
+    world.apply(&certificate("columns", "www", &["www.columns.test"])).await?;
+    world.ready("columns", "www").await?;
+    let shown = kubectl(world, &["get", "gcert", "-n", "columns"]).await?;
+    let mut lines = shown.lines();
+    let header: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(header.join(" "), "NAME READY SECRET ISSUER NOT AFTER RENEWAL STEP AGE");
+    let row: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(&row[..4], ["www", "True", "www", "pebble"], "{shown}");
+    let wide = kubectl(world, &["get", "gatecert", "-n", "columns", "-o", "wide"]).await?;
+    assert!(wide.contains("www.columns.test"), "{wide}");
+    let events =
+        ["get", "events", "-n", "columns", "-o", "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}"];
+    let events = kubectl(world, &events).await?;
+    assert!(events.contains("a certificate was issued, valid until "), "{events}");
+    Ok(())
+}
