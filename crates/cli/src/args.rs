@@ -1,13 +1,13 @@
 //! The command line.
 
-mod migrate;
 mod doctor;
+mod migrate;
 mod render;
 mod serve;
 mod status;
 
-pub(crate) use migrate::{Migrate, MigrationTarget};
 pub(crate) use doctor::Doctor;
+pub(crate) use migrate::{Migrate, MigrationTarget};
 pub(crate) use render::{Certificate, Install, Installation, Issuer, Render, Uninstall};
 pub(crate) use serve::Serve;
 pub(crate) use status::Status;

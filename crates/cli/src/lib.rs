@@ -158,7 +158,7 @@ fn log(arguments: &Arguments) {
         (true, Format::Json) => {
             log.json().with_target(false).flatten_event(true).with_span_list(false).try_init()
         }
-        (true, Format::Text) => log.with_target(false).try_init(),
+        (true, Format::Text | Format::Wide) => log.with_target(false).try_init(),
         (false, _) => log.try_init(),
     };
 }

@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::manifest::{certificate, gateway, http, https, route};
 use crate::world::{PATH, World, ready, ready_issuer, refused};
+use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_render::Answer;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, Patch, PatchParams};
@@ -103,7 +104,7 @@ pub async fn what_the_certificate_says(world: &World) -> Outcome {
     overdue["renewalTime"] = json!("2026-01-01T00:00:00Z");
     says(world, &overdue).await?;
     world.doctor(host, &[]).await?.expect(&["renewal-overdue"]);
-    let now = jiff::Timestamp::now();
+    let now = SystemClock.now();
     let orders: Vec<_> =
         (0..5).map(|n| json!({"url": format!("https://ca.test/{n}"), "time": now.strftime("%FT%TZ").to_string(), "type": "New"})).collect();
     let mut used_up = ready();

@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::manifest;
+use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_render::{Answer, Challenge, ObjectName, Owner, VirtualServiceRoute, virtual_service};
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, base64, namespace};
 use gatecert_testkit::served_chain;
@@ -99,7 +100,7 @@ impl World {
 
     /// The Lease of the controller, as if it had been renewed so many seconds ago.
     pub async fn lease(&self, seconds: i64) -> Outcome {
-        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+        let time = SystemClock.now() - jiff::SignedDuration::from_secs(seconds);
         let spec = format!(
             "{{holderIdentity: first, leaseDurationSeconds: 15, renewTime: '{}'}}",
             time.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
@@ -155,7 +156,7 @@ data: {{tls.crt: {chain}, tls.key: {key}}}
     pub fn pair(&self, host: &str, from: i64, days: i64) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::new([host.to_owned()]).unwrap();
-        let start = std::time::SystemTime::now() + Duration::from_secs(1);
+        let start = std::time::SystemTime::from(SystemClock.now()) + Duration::from_secs(1);
         let day = |days: i64| {
             let seconds = Duration::from_secs(days.unsigned_abs() * 86_400);
             if days < 0 { start - seconds } else { start + seconds }

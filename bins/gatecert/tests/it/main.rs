@@ -1,11 +1,18 @@
 //! The program itself: its texts, bad input, and whole lives of certificates at the real Pebble.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod account;
 mod certificate;
 mod crash;
-mod migrate;
 mod doctor;
+mod migrate;
 mod refusals;
 mod serve;
 mod setting;

@@ -7,8 +7,14 @@ use std::process::Command;
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-/// An API server with these groups: name, version, and the resources: kind, plural, whether it is in namespaces.
-async fn server(groups: &[(&str, &str, &[(&str, &str, bool)])]) -> MockServer {
+/// A group of an API: its name, its version, and its resources.
+type Group<'a> = (&'a str, &'a str, &'a [Resource<'a>]);
+
+/// A resource: its kind, its plural, and whether it is in namespaces.
+type Resource<'a> = (&'a str, &'a str, bool);
+
+/// An API server with these groups.
+async fn server(groups: &[Group<'_>]) -> MockServer {
     let server = MockServer::start().await;
     let listed: Vec<_> = groups
         .iter()

@@ -189,5 +189,5 @@ fn the_unit_checks_the_example() {
 async fn assert_none_failed(handshakes: Handshakes) {
     let (count, failures) = handshakes.stop().await.unwrap();
     assert!(count > 0 && failures.is_empty(), "{} of {count} failed: {failures:?}", failures.len());
-    println!("{count} handshakes, none failed");
+    eprintln!("{count} handshakes, none failed");
 }

@@ -44,7 +44,7 @@ pub(crate) async fn the_api_server_takes_every_golden(world: &World) -> Outcome 
         }
     }
     assert!(objects >= 50, "{objects} objects are too few to be all");
-    println!("{objects} migrated objects are taken by the API server");
+    eprintln!("{objects} migrated objects are taken by the API server");
     Ok(())
 }
 
