@@ -234,7 +234,8 @@ fn look_again_at(observed: &Observed<'_>) -> Timestamp {
     let mut at = in_time(LONGEST_LOOK);
     if let Stored::Certificate(certificate) = observed.certificate {
         at = at.min(renewal_of(certificate, observed).at);
-        at = at.min(renewal::next_question(certificate, observed.ari).unwrap_or(Timestamp::MAX));
+        at =
+            at.min(renewal::next_question(certificate, observed.ari, observed.now).unwrap_or(Timestamp::MAX));
     }
     at.max(in_time(SHORTEST_LOOK))
 }

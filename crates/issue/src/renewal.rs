@@ -109,12 +109,14 @@ pub fn question<'a>(
     is_due.then_some(id)
 }
 
-/// When the CA is to be asked again, if it has been asked about this certificate before.
+/// When the CA is to be asked again, if it has been asked about this certificate before and has not expired by then.
 pub(crate) fn next_question(
     certificate: &CertificateFacts,
     stored: Option<&StoredWindow>,
+    now: Timestamp,
 ) -> Option<Timestamp> {
-    about(certificate, stored).map(|stored| stored.ask_at)
+    let ask_at = about(certificate, stored)?.ask_at;
+    (!certificate.is_expired(ask_at.max(now))).then_some(ask_at)
 }
 
 pub(crate) struct Renewal {

@@ -157,6 +157,20 @@ impl Simulation {
     }
 }
 
+/// By a clock that is far ahead, each certificate ends when the CA would be asked about it for the second time, and rests
+/// for six hours more. It was looked at each minute of those.
+#[test]
+fn what_has_expired_is_not_asked_about() {
+    let life = 90 * DAY;
+    let mut simulation = Simulation::new(life, Ari::None);
+    simulation.skew = life - backdated(life) - 6 * HOUR;
+    while simulation.now < after(start(), 30 * DAY) {
+        simulation.look(true);
+    }
+    assert!(simulation.issued <= 61, "{} issued", simulation.issued);
+    assert!(simulation.looks <= 4 * simulation.issued, "{} looks", simulation.looks);
+}
+
 fn any_ari() -> impl Strategy<Value = Ari> {
     prop_oneof![
         Just(Ari::None),
