@@ -150,6 +150,8 @@ impl ApiServer {
             "--allow-privileged=true".to_owned(),
             format!("--audit-policy-file={}", file("audit.yaml")),
             format!("--audit-log-path={}", file("audit.log")),
+            // Megabytes: a log that is cut off in the midst of a test has not all requests.
+            "--audit-log-maxsize=10000".to_owned(),
         ];
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let directory = TempDir::with_prefix("gatecert-api-")
