@@ -69,7 +69,7 @@ pub(crate) struct Controller {
     pub(crate) permits: Semaphore,
     /// The Secrets with account keys that changed.
     account_keys: broadcast::Sender<ObjectName>,
-    recorder: Recorder,
+    reporter: Reporter,
     queue: UnboundedSender<ReconcileRequest<Certificate>>,
     /// Certificates that something is in the way of, which a change of a gateway may have removed.
     blocked: Mutex<HashSet<ObjectRef<Certificate>>>,
@@ -103,7 +103,7 @@ pub(crate) async fn lead(
         Reporter { controller: annotation::MANAGER.to_owned(), instance: Some(options.identity.clone()) };
     let controller = Arc::new(Controller {
         account_keys,
-        recorder: Recorder::new(client.clone(), reporter),
+        reporter,
         responder: ServiceName {
             namespace: options.namespace.clone(),
             name: options.responder_service.clone(),
@@ -240,8 +240,8 @@ async fn run_certificates(
     run_applier(store, requests, Arc::clone(controller), look).await;
 }
 
-/// Follows issuers and looks at each as it changes. Returns when all have been looked at once, so that no Certificate
-/// is said to have none.
+/// Follows issuers and looks at each as it changes. Returns when all are known, so that no Certificate is said to have
+/// none. They are pending until they were looked at: a CA that does not answer keeps no other from being asked.
 async fn run_issuers<K>(api: Api<K>, controller: &Arc<Controller>, tasks: &mut JoinSet<()>)
 where
     K: IssuerObject,
@@ -264,11 +264,6 @@ where
     };
     tasks.spawn(follow(api, watcher::Config::default(), Some(writer), |_: &mut K| (), see, synced));
     let _ = known.wait_for(|known| *known).await;
-    let first: Vec<_> = store.state();
-    futures::future::join_all(
-        first.into_iter().map(|issuer| issuer::reconcile(issuer, Arc::clone(controller))),
-    )
-    .await;
     let look = |issuer: Arc<K>, controller: Arc<Controller>| {
         Box::pin(guarded(controller.metrics.clone(), issuer::reconcile(issuer, controller)))
     };
@@ -387,7 +382,10 @@ impl Controller {
             action: "Issuing".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, about).await {
+        // A recorder that is kept keeps each event for six minutes, to count those that come again: 3 kB for each Certificate
+        // of a crowd. Here an event comes once.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, about).await {
             tracing::warn!(%error, reason, "an event was not written");
         }
     }

@@ -108,6 +108,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::a_frozen_leader_writes_nothing_when_it_wakes,
         replicas::a_leader_that_is_cut_off_writes_nothing_when_it_is_back,
         replicas::a_leader_that_ends_hands_over,
+        replicas::a_ca_that_does_not_answer_keeps_no_other,
         replicas::a_route_of_the_user_in_the_midst_of_a_challenge,
         replicas::one_namespace_alone,
         status_page::in_a_browser,

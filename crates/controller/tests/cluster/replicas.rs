@@ -225,6 +225,25 @@ pub(crate) async fn a_leader_that_ends_hands_over(world: &World) -> Outcome {
     begun.end().await
 }
 
+/// A new leader does not wait for a CA that takes connections and says nothing.
+pub(crate) async fn a_ca_that_does_not_answer_keeps_no_other(world: &World) -> Outcome {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("https://{}/dir", silent.local_addr()?);
+    let issuer = world.issuer("silent").replace(world.cluster.pebble.directory_url().as_str(), &url);
+    world.apply(&issuer).await?;
+    let (name, host) = ("heard", "www.heard.test");
+    let mut leader = replica(world, name, RESPONDER).await?;
+    led_by(world, name).await?;
+    let gateway = gateway("istio-system", name, &[http(name, &[host], "")]);
+    world.apply(&[gateway, certificate("istio-system", name, &[host])].concat()).await?;
+    world.ready("istio-system", name).await?;
+    // It was asked, and is asked still.
+    let _asked = tokio::time::timeout(PATIENCE, silent.accept()).await??;
+    delete(&world.cluster.client, &issuer).await?;
+    assert_eq!(leader.terminate().await?, 0);
+    Ok(())
+}
+
 /// The name is served by a wildcard's route, on which the challenge stands, when its own route comes: Envoy then takes
 /// that, and the challenge follows it.
 pub(crate) async fn a_route_of_the_user_in_the_midst_of_a_challenge(world: &World) -> Outcome {
