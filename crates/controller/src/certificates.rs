@@ -5,7 +5,7 @@ use gatecert_render::{ObjectName, Owner};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -22,17 +22,26 @@ pub(crate) struct Certificates {
 #[derive(Debug, Default)]
 struct Index {
     /// The Certificates that want a Secret, the oldest first.
-    by_secret: HashMap<ObjectName, BTreeMap<(String, String), ObjectName>>,
+    by_secret: HashMap<ObjectName, Vec<Rival>>,
     /// The Secret that a Certificate wants, so that it can be taken out of the map above.
-    wants: HashMap<String, (ObjectName, (String, String))>,
+    wants: HashMap<String, ObjectName>,
     /// Statuses that were written and may not have come back by the watch.
-    written: HashMap<String, (String, CertificateStatus)>,
+    written: HashMap<String, Box<(String, CertificateStatus)>>,
     /// Statuses that could not be written. They hold what else is lost: failures, what was ordered.
     unwritten: HashMap<String, CertificateStatus>,
     /// Up to which version a request for a renewal has been obeyed.
     obeyed: HashMap<String, u64>,
     /// Issuances under way, and the generation that each is for.
     running: HashMap<String, (i64, watch::Sender<Option<Interruption>>)>,
+}
+
+/// A Certificate among those that want one Secret. Nearly always it is alone, so that these are in vectors: a map of one
+/// takes over a kilobyte.
+#[derive(Debug)]
+struct Rival {
+    /// When it was created, and its uid where that is the same.
+    age: (String, String),
+    name: ObjectName,
 }
 
 /// Why an issuance under way comes to nothing.
@@ -121,14 +130,14 @@ impl Certificates {
         let index = self.index();
         let mut all = index.by_secret.get(&secret_of(certificate))?.iter();
         let own = certificate.uid().unwrap_or_default();
-        let (age, name) = all.find(|(age, name)| age.1 == own || may_have_it(name))?;
-        (age.1 != own).then(|| name.clone())
+        let first = all.find(|rival| rival.age.1 == own || may_have_it(&rival.name))?;
+        (first.age.1 != own).then(|| first.name.clone())
     }
 
     /// The Certificates that want a Secret.
     pub(crate) fn of_secret(&self, secret: &ObjectName) -> Vec<ObjectRef<Certificate>> {
         let index = self.index();
-        index.by_secret.get(secret).into_iter().flat_map(BTreeMap::values).map(reference).collect()
+        index.by_secret.get(secret).into_iter().flatten().map(Rival::reference).collect()
     }
 
     /// The Certificates of an issuer.
@@ -157,8 +166,8 @@ impl Certificates {
     /// both.
     pub(crate) fn written_status(&self, certificate: &Certificate) -> CertificateStatus {
         let uid = certificate.uid().unwrap_or_default();
-        if let Some((_, status)) = self.index().written.get(&uid) {
-            return status.clone();
+        if let Some(written) = self.index().written.get(&uid) {
+            return written.1.clone();
         }
         let stored = self
             .store
@@ -172,7 +181,7 @@ impl Certificates {
         let version = written.resource_version().unwrap_or_default();
         let (mut index, uid) = (self.index(), written.uid().unwrap_or_default());
         index.unwritten.remove(&uid);
-        index.written.insert(uid, (version, status));
+        index.written.insert(uid, Box::new((version, status)));
     }
 
     /// Remembers a status that could not be written.
@@ -245,22 +254,27 @@ fn version(certificate: &Certificate) -> Option<u64> {
     certificate.resource_version()?.parse().ok()
 }
 
-fn reference(name: &ObjectName) -> ObjectRef<Certificate> {
-    ObjectRef::new(&name.name).within(&name.namespace)
+impl Rival {
+    fn reference(&self) -> ObjectRef<Certificate> {
+        ObjectRef::new(&self.name.name).within(&self.name.namespace)
+    }
 }
 
 impl Index {
     fn apply(&mut self, certificate: &Certificate) {
         let uid = certificate.uid().unwrap_or_default();
-        let (secret, age) = (secret_of(certificate), age_of(certificate));
-        if self.wants.get(&uid).is_none_or(|(before, _)| *before != secret) {
+        let secret = secret_of(certificate);
+        if self.wants.get(&uid) != Some(&secret) {
             self.release(&uid);
             let name = ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
-            self.by_secret.entry(secret.clone()).or_default().insert(age.clone(), name);
-            self.wants.insert(uid.clone(), (secret, age));
+            let rival = Rival { age: age_of(certificate), name };
+            let rivals = self.by_secret.entry(secret.clone()).or_default();
+            let place = rivals.partition_point(|other| other.age < rival.age);
+            rivals.insert(place, rival);
+            self.wants.insert(uid.clone(), secret);
         }
         let version = certificate.resource_version();
-        if self.written.get(&uid).is_some_and(|(written, _)| version.as_ref() == Some(written)) {
+        if self.written.get(&uid).is_some_and(|written| version.as_ref() == Some(&written.0)) {
             self.written.remove(&uid);
         }
         if let Some((generation, running)) = self.running.get(&uid)
@@ -284,13 +298,13 @@ impl Index {
         }
         let secret = self.release(uid);
         let rivals = secret.and_then(|secret| self.by_secret.get(&secret));
-        rivals.into_iter().flat_map(BTreeMap::values).map(reference).collect()
+        rivals.into_iter().flatten().map(Rival::reference).collect()
     }
 
     fn release(&mut self, uid: &str) -> Option<ObjectName> {
-        let (secret, age) = self.wants.remove(uid)?;
+        let secret = self.wants.remove(uid)?;
         if let Some(rivals) = self.by_secret.get_mut(&secret) {
-            rivals.remove(&age);
+            rivals.retain(|rival| rival.age.1 != uid);
             if rivals.is_empty() {
                 self.by_secret.remove(&secret);
             }
