@@ -3,6 +3,10 @@
 use clap::Parser as _;
 use gatecert_controller::{Options, run, signals};
 
+/// Gives back what a crowd of issuances took; the C library's keeps it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
