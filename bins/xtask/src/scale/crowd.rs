@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How long a run may take without a Certificate that becomes ready.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(70);
 
 /// How long a controller that has nothing to do is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -63,6 +63,13 @@ spec:
         )
     }
 
+    /// Whether Pebble has begun to issue what it never issued.
+    pub(super) fn pebble_is_stuck(&self) -> bool {
+        let log = self.pebble.log();
+        let count = |what| log.matches(what).count();
+        count("Processing finalization") > count("Issued certificate serial")
+    }
+
     /// Starts the controller.
     pub(super) async fn controller(&self, program: &Path, filter: &str) -> Result<Process> {
         controller::start(&self.server, program, filter).await
