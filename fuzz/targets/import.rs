@@ -15,7 +15,8 @@ fuzz_target!(|input: &str| {
                 assert!(!format!("{:?}", account.key).contains("PRIVATE"));
                 // Origin and contacts are shown, which a path or a file may give any text.
                 let shown = account.contacts.iter().chain([&account.origin]);
-                let rest = shown.fold(format!("{account:?}"), |rest, part| rest.replace(&format!("{part:?}"), ""));
+                let rest =
+                    shown.fold(format!("{account:?}"), |rest, part| rest.replace(&format!("{part:?}"), ""));
                 assert!(!rest.contains("PRIVATE"), "{rest}");
             }
         }
