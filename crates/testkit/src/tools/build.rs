@@ -220,6 +220,8 @@ fn wrk(into: &Path) -> Result<(), ToolError> {
 
 /// Debian's package, installed: it needs some hundred others, which no folder can hold.
 fn chromium(into: &Path) -> Result<(), ToolError> {
+    // Where the lists of packages are old, what they name may be gone; where they can not be got, they may do all the same.
+    let _ = run(Tool::Chromium, Command::new("apt-get").args(["update"]));
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
     run(Tool::Chromium, install.args(["install", "--yes", "--no-install-recommends", "chromium"]))?;
