@@ -35,7 +35,7 @@ mod tests {
             let words = [program, "status", "--wrong"].map(OsString::from);
             parse(&words).unwrap_err().render().to_string()
         };
-        for program in ["kubectl-gatecert", "/root/.krew/bin/kubectl-gatecert"] {
+        for program in ["kubectl-gatecert", "/usr/local/bin/kubectl-gatecert"] {
             assert!(usage(program).contains("Usage: kubectl gatecert status"), "{}", usage(program));
         }
         assert!(usage("gatecert").contains("Usage: gatecert status"), "{}", usage("gatecert"));
