@@ -167,11 +167,14 @@ async fn pairs(world: &World, namespace: &str, to: Target) -> Outcome {
             world.cluster.pebble.challtestsrv().add_a(host, &[proxy.address().into()]).await?;
         }
     }
-    world.apply(&migrated(&text.concat(), to)?.to_yaml()?).await?;
+    let manifests = migrated(&text.concat(), to)?.to_yaml()?;
+    world.apply(&manifests).await?;
     world.served(&www).await?;
     world.served(&pay).await?;
     world.answers(&www, "/x", 200).await?;
-    world.answers(&pay, "/x", 301).await
+    world.answers(&pay, "/x", 301).await?;
+    gatecert_testkit::cluster::delete(&world.cluster.client, &manifests).await?;
+    Ok(())
 }
 
 /// An Ingress of 2018, which asks cert-manager for a certificate where it has one.
