@@ -110,14 +110,20 @@ async fn what_can_not_be_listened_on_leaves_all_as_it_was() {
     assert!(second.status.code() == Some(1) && said.contains("is in use by process"), "{said}");
 }
 
-#[tokio::test]
-async fn the_end_waits_for_what_is_under_way() {
+/// A service whose CA is about to validate `b.test`, and takes its time.
+async fn in_the_midst_of_an_issuance() -> Service {
     let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
     let responder = setting.pebble.http_port();
     let mut service = Service::new(setting, responder);
     service.write(&certificate("b.test", "ecdsa-p256"));
     service.start();
     service.until_logged("b.test: validating", 1).await;
+    service
+}
+
+#[tokio::test]
+async fn the_end_waits_for_what_is_under_way() {
+    let mut service = in_the_midst_of_an_issuance().await;
     service.process().signal("TERM").unwrap();
     assert_eq!(service.process().ended().await.unwrap(), 0);
     assert_eq!(service.logged("b.test: issued"), 1, "{}", service.told());
@@ -127,12 +133,7 @@ async fn the_end_waits_for_what_is_under_way() {
 
 #[tokio::test]
 async fn killed_in_the_midst_of_an_issuance_it_goes_on() {
-    let setting = Setting::new(Pebble::builder().va_sleep(true)).await;
-    let responder = setting.pebble.http_port();
-    let mut service = Service::new(setting, responder);
-    service.write(&certificate("b.test", "ecdsa-p256"));
-    service.start();
-    service.until_logged("b.test: validating", 1).await;
+    let mut service = in_the_midst_of_an_issuance().await;
     service.process().signal("KILL").unwrap();
     service.process().ended().await.unwrap();
     assert!(service.setting.out().join("b.test/journal.json").exists());

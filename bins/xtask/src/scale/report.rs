@@ -3,6 +3,7 @@
 use super::crowd::Times;
 use super::requests::Requests;
 use super::usage::Usage;
+use crate::percentiles;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,7 +28,7 @@ pub(super) fn crowd(
         "names": names,
         "seconds": rounded(seconds),
         "certificatesPerSecond": rounded(count as f64 / seconds),
-        "readyMilliseconds": percentiles(&times.waits),
+        "readyMilliseconds": percentiles::milliseconds(&times.waits),
         "cpuMillisecondsEach": cpu,
         "apiWritesEach": each(requests.writes() as f64),
         "apiRequestsEach": each(requests.api.values().sum::<u64>() as f64),
@@ -42,16 +43,6 @@ pub(super) fn crowd(
 /// To the third digit behind the point.
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
-}
-
-fn percentiles(times: &[Duration]) -> Value {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    let at = |percent: usize| {
-        let rank = (times.len() * percent).div_ceil(100).max(1) - 1;
-        times.get(rank).map(Duration::as_millis)
-    };
-    json!({"p50": at(50), "p95": at(95), "p99": at(99)})
 }
 
 /// The figures for people: a line each, with a line for each member of an object.
