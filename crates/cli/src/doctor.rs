@@ -18,6 +18,7 @@ mod report;
 mod resolver;
 mod responder;
 mod secret;
+mod small;
 
 use crate::Exit;
 use crate::args::Doctor;

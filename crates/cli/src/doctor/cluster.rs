@@ -1,11 +1,12 @@
 //! Reads from the cluster what the checks go by. Nothing is written.
 
+use super::small::{Pod, Service};
 use crate::error::Failure;
 use gatecert_api::{Certificate, ClusterIssuer, Issuer};
-use gatecert_controller::cluster::{Cluster, ServicePort, ServiceSpec};
+use gatecert_controller::cluster::Cluster;
 use gatecert_render::{ObjectName, istio};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -89,8 +90,9 @@ impl Reader {
         let others = async {
             let mut cluster = self.gateways().await?;
             let services: Vec<Service> = self.list().await?;
-            let balancers = services.iter().map(|service| (name_of(service), balancer(service))).collect();
-            cluster.services = services.into_iter().map(|service| Arc::new(small(service))).collect();
+            let balancers = services.iter().map(|service| (name_of(service), service.balancer())).collect();
+            cluster.services =
+                services.into_iter().map(|service| Arc::new(service.of_controller())).collect();
             Ok::<_, Failure>((cluster, balancers))
         };
         let ours = async {
@@ -259,22 +261,4 @@ fn why(error: kube::Error) -> Result<Why, Failure> {
 /// Namespace and name.
 pub(super) fn name_of<K: Resource>(object: &K) -> ObjectName {
     ObjectName::new(object.namespace().unwrap_or_default(), object.name_any())
-}
-
-fn balancer(service: &Service) -> BTreeSet<String> {
-    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let all = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
-    let of_status = all.iter().filter_map(|one| one.ip.clone().or_else(|| one.hostname.clone()));
-    let external = service.spec.iter().flat_map(|spec| spec.external_ips.iter().flatten().cloned());
-    of_status.chain(external).collect()
-}
-
-fn small(service: Service) -> gatecert_controller::cluster::Service {
-    let spec = service.spec.unwrap_or_default();
-    let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePort {
-        name: port.name.unwrap_or_default(),
-        port: u32::try_from(port.port).unwrap_or_default(),
-    });
-    let spec = ServiceSpec { selector: spec.selector.unwrap_or_default(), ports: ports.collect() };
-    gatecert_controller::cluster::Service { metadata: service.metadata, spec }
 }

@@ -8,6 +8,7 @@ use super::policy::PolicyFacts;
 use super::report::Verdict;
 use super::responder::ResponderFacts;
 use super::secret::{Publishing, SecretFacts};
+use super::small::Pod;
 use super::{certificate, controller, gateway, issuer, policy, responder, secret};
 use crate::error::Failure;
 use gatecert_acme::Identifier;
@@ -15,7 +16,6 @@ use gatecert_api::{AcmeIssuer, Certificate};
 use gatecert_controller::route::{Door, Placement, Question, Refusal, explain, place};
 use gatecert_render::{Answer, ObjectName, ServiceName};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,9 +24,6 @@ const NAMESPACE: &str = "gatecert-system";
 
 /// The responder's Service in an installation, and its port.
 const RESPONDER: (&str, u16) = ("gatecert-responder", 8089);
-
-/// The container by which Istio takes over a Pod's network.
-const SIDECAR: &str = "istio-proxy";
 
 /// The label of an EndpointSlice that names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -201,7 +198,7 @@ impl<'a> Subject<'a> {
         is_used.then(|| ResponderFacts {
             service: self.responder.clone(),
             ready: selector.as_ref().map(|_| self.ready()),
-            pods: pods.iter().filter(is_of).map(|pod| (pod.labels().clone(), has_sidecar(pod))).collect(),
+            pods: pods.iter().filter(is_of).map(|pod| (pod.labels().clone(), pod.has_sidecar())).collect(),
             clients: self.doors.iter().flat_map(|door| door.pods.keys().cloned()).collect(),
             mesh: self.gathered.mesh.clone(),
         })
@@ -226,13 +223,6 @@ impl<'a> Subject<'a> {
             namespace: self.namespace.clone(),
         }
     }
-}
-
-fn has_sidecar(pod: &Pod) -> bool {
-    let spec = pod.spec.iter();
-    let mut containers =
-        spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    containers.any(|container| container.name == SIDECAR)
 }
 
 /// The namespace that the name is in now: that of its route, else of its gateway.
