@@ -25,12 +25,16 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 
 /// When something that only a person can change is looked at again, if nothing is heard of it.
 const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
 
 /// When the API server is asked again that had no answer, though it was asked with patience.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Over how long questions about renewals are spread that are too many at once.
+const PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
 
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,12 +92,23 @@ enum Outcome {
     Interrupted,
 }
 
+/// A turn to look at a Certificate, kept until the status is written. It is given up by who waits for a CA: that is to keep no
+/// others waiting.
+type Turn<'a> = Option<SemaphorePermit<'a>>;
+
 /// Brings one Certificate to where it should be.
 pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Controller>) -> Action {
-    let mut status = controller.certificates.status(&certificate);
-    let wish = wish(&certificate, &controller);
+    // At the start all Certificates are looked at at once. Those that wait for their turn have no room yet for more.
+    let turn = controller.turns.acquire().await.ok();
+    Box::pin(reconcile_now(&certificate, &controller, turn)).await
+}
+
+/// Whatever waits is boxed: a look that waits for a permit to issue has no room for its report yet.
+async fn reconcile_now(certificate: &Certificate, controller: &Controller, mut turn: Turn<'_>) -> Action {
+    let mut status = controller.certificates.status(certificate);
+    let wish = wish(certificate, controller);
     let (present, outcome) = match &wish {
-        Ok(wish) => look(&certificate, wish, &controller, &mut status).await,
+        Ok(wish) => look(certificate, wish, controller, &mut status, &mut turn).await,
         Err(obstacle) => (None, Outcome::Blocked(obstacle.clone())),
     };
     match &outcome {
@@ -110,12 +125,12 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
     status.issuance = None;
     set_published(&mut status, facts);
     if let Ok(wish) = &wish {
-        let renews_at = observed(wish, &controller, present.as_deref(), &status, false, renews_at);
+        let renews_at = observed(wish, controller, present.as_deref(), &status, false, renews_at);
         status.renewal_time = renews_at.map(Time);
     }
     let situation = situation(&outcome, facts, is_as_wanted);
-    set_conditions(&mut status, &certificate, &situation, now);
-    let is_shown = controller.report(&certificate, status, &situation).await;
+    set_conditions(&mut status, certificate, &situation, now);
+    let is_shown = Box::pin(controller.report(certificate, status, &situation)).await;
     if !matches!(outcome, Outcome::Waiting { .. }) {
         controller.budgets.withdraw(&certificate.uid().unwrap_or_default());
     }
@@ -126,7 +141,7 @@ pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Con
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
         Outcome::Blocked(obstacle) if obstacle.is_passing => Action::requeue(ASK_AGAIN),
         Outcome::Blocked(_) => {
-            controller.block(ObjectRef::from_obj(&*certificate));
+            controller.block(ObjectRef::from_obj(certificate));
             Action::requeue(LOOK_AT_OBSTACLE)
         }
         Outcome::Interrupted => Action::await_change(),
@@ -155,13 +170,14 @@ async fn look(
     wish: &Wish,
     controller: &Controller,
     status: &mut CertificateStatus,
+    turn: &mut Turn<'_>,
 ) -> (Option<Arc<KnownSecret>>, Outcome) {
-    let present = match present(wish, controller).await {
+    let present = match Box::pin(present(wish, controller)).await {
         Ok(present) => present,
         Err(obstacle) => return (None, Outcome::Blocked(obstacle)),
     };
     if let Some(known) = &present {
-        ask_for_window(wish, controller, known, status).await;
+        ask_for_window(certificate, wish, controller, known, status, turn).await;
     }
     let is_forced = controller.certificates.asks_for_renewal(certificate);
     let plan = observed(wish, controller, present.as_deref(), status, is_forced, plan);
@@ -171,7 +187,7 @@ async fn look(
             set_failures(status, None, controller.now());
             status.last_error = None;
             let decorated = match present.as_deref() {
-                Some(present) => issuance::decorate(certificate, wish, controller, present).await,
+                Some(present) => Box::pin(issuance::decorate(certificate, wish, controller, present)).await,
                 None => Ok(()),
             };
             decorated.map_or_else(Outcome::Blocked, |()| Outcome::UpToDate(look_again_at))
@@ -190,7 +206,8 @@ async fn look(
         Plan::Issue { reason, resume } => {
             let kind = order_kind(&reason, resume.is_some(), wish, present.as_deref(), status);
             let tally = Tally::new(kind);
-            issue(certificate, wish, controller, present.as_ref(), status, &reason, &tally).await
+            *turn = None;
+            Box::pin(issue(certificate, wish, controller, present.as_ref(), status, &reason, &tally)).await
         }
     };
     let published = controller.secrets.get(&wish.secret).or(present);
@@ -291,12 +308,15 @@ fn stored(present: Option<&KnownSecret>) -> (Stored<'_>, Option<&Origin>) {
     }
 }
 
-/// Asks the CA when the published certificate should be renewed, if that is due.
+/// Asks the CA when the published certificate should be renewed, if that is due. To a leader that begins nearly all questions
+/// are: then most are put off. Behind an issuance, which has no turn, it is asked at once.
 async fn ask_for_window(
+    certificate: &Certificate,
     wish: &Wish,
     controller: &Controller,
     present: &KnownSecret,
     status: &mut CertificateStatus,
+    turn: &mut Turn<'_>,
 ) {
     let Some(facts) = facts_of(present) else { return };
     let (now, window) = (controller.now(), window_of(status));
@@ -306,15 +326,22 @@ async fn ask_for_window(
     }
     let Some(id) = renewal::question(facts, window.as_ref(), now) else { return };
     let known = StoredWindow::of(window, id, now);
-    let (answer, explanation_url) = match client.renewal_info(id).await {
-        Ok(info) => {
-            let answer = known.answered(info.window, info.retry_after, now, rand::random());
-            (answer, info.explanation_url)
+    let url_before = status.ari.take().and_then(|ari| ari.explanation_url);
+    let (answer, explanation_url) = if turn.is_some() && controller.questions.check().is_err() {
+        (known.put_off(PUT_OFF, now, rand::random()), url_before)
+    } else {
+        *turn = None;
+        tracing::debug!(certificate = %ObjectRef::from_obj(certificate), "asking when to renew");
+        match Box::pin(client.renewal_info(id)).await {
+            Ok(info) => {
+                let answer = known.answered(info.window, info.retry_after, now, rand::random());
+                (answer, info.explanation_url.map(|url| url.to_string()))
+            }
+            Err(error) => (known.failed(error.retry(), now), url_before),
         }
-        Err(error) => (known.failed(error.retry(), now), None),
     };
-    let text = explanation_url.map(|url| url.to_string());
-    status.ari = Some(renewal_information(&answer, text));
+    controller.certificates.will_ask(certificate, answer.ask_at);
+    status.ari = Some(renewal_information(&answer, explanation_url));
 }
 
 /// Issues, and notes in the status how that went.
@@ -347,7 +374,7 @@ async fn issue(
                 controller.metrics.issued("issued", took);
             }
             status.ari = None;
-            ask_for_window(wish, controller, &known, status).await;
+            ask_for_window(certificate, wish, controller, &known, status, &mut None).await;
             match observed(wish, controller, Some(&known), status, false, plan) {
                 Plan::UpToDate { look_again_at } => Outcome::Issued(look_again_at),
                 _ => Outcome::Issued(now),
@@ -406,5 +433,27 @@ fn situation(outcome: &Outcome, facts: Option<&CertificateFacts>, is_as_wanted: 
         Outcome::UpToDate(_) | Outcome::Interrupted => {
             Situation { ready: ready("Pending", ""), issuing: Mark::new(false, "Idle", ""), news: None }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes<F, A, B>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    fn bytes_now() -> usize {
+        bytes(|certificate: &'static Certificate, controller: &'static Controller| {
+            reconcile_now(certificate, controller, None)
+        })
+    }
+
+    /// Ten thousand may wait for their turn, or for an issuance to end.
+    #[test]
+    fn those_that_wait_are_small() {
+        let (for_a_turn, for_a_permit) = (bytes(reconcile), bytes_now());
+        assert!(for_a_turn <= 256 && for_a_permit <= 2048, "{for_a_turn} and {for_a_permit} bytes each");
     }
 }

@@ -2,6 +2,8 @@
 
 use gatecert_api::{Certificate, CertificateStatus, IssuerKind, annotation};
 use gatecert_render::{ObjectName, Owner};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
@@ -31,6 +33,9 @@ struct Index {
     unwritten: HashMap<String, CertificateStatus>,
     /// Up to which version a request for a renewal has been obeyed.
     obeyed: HashMap<String, u64>,
+    /// When the CA is asked again about the renewal of a certificate. The status has an earlier time where the answer in between
+    /// was the same: that alone is not worth a write.
+    questions: HashMap<String, Timestamp>,
     /// Issuances under way, and the generation that each is for.
     running: HashMap<String, (i64, watch::Sender<Option<Interruption>>)>,
 }
@@ -157,8 +162,24 @@ impl Certificates {
 
     /// How a Certificate stands, as far as is known: the status that was to be written last, whether or not it was.
     pub(crate) fn status(&self, certificate: &Certificate) -> CertificateStatus {
-        let unwritten = self.index().unwritten.get(&certificate.uid().unwrap_or_default()).cloned();
-        unwritten.unwrap_or_else(|| self.written_status(certificate))
+        let uid = certificate.uid().unwrap_or_default();
+        let (unwritten, question) = {
+            let index = self.index();
+            (index.unwritten.get(&uid).cloned(), index.questions.get(&uid).copied())
+        };
+        let mut status = unwritten.unwrap_or_else(|| self.written_status(certificate));
+        if let Some((ari, ask_at)) = status.ari.as_mut().zip(question) {
+            ari.ask_again_at = Time(ask_at);
+        }
+        status
+    }
+
+    /// Notes when the CA is asked again about the renewal of a certificate.
+    pub(crate) fn will_ask(&self, certificate: &Certificate, ask_at: Timestamp) {
+        let (mut index, uid) = (self.index(), certificate.uid().unwrap_or_default());
+        if index.wants.contains_key(&uid) {
+            index.questions.insert(uid, ask_at);
+        }
     }
 
     /// The latest status that is in the cluster: the one that was written last, until the watch has brought it back. The
@@ -293,6 +314,7 @@ impl Index {
         self.written.remove(uid);
         self.unwritten.remove(uid);
         self.obeyed.remove(uid);
+        self.questions.remove(uid);
         if let Some((_, running)) = self.running.get(uid) {
             running.send_replace(Some(Interruption::Deleted));
         }

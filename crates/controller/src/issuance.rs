@@ -48,6 +48,23 @@ pub(crate) async fn run(
     interruption: &mut watch::Receiver<Option<Interruption>>,
 ) -> Result<Arc<KnownSecret>, Interrupted> {
     let first_placement = placement(wish, controller).map_err(Interrupted::Obstacle)?;
+    let Ok(_permit) = controller.permits.acquire().await else {
+        return Err(Interrupted::By(Interruption::Changed));
+    };
+    let _in_flight = controller.metrics.begin();
+    // Thousands may wait for the permit: they have no room yet for what comes behind it.
+    Box::pin(run_now(certificate, wish, controller, present, tally, interruption, first_placement)).await
+}
+
+async fn run_now(
+    certificate: &Certificate,
+    wish: &Wish,
+    controller: &Controller,
+    present: Option<&Arc<KnownSecret>>,
+    tally: &Tally,
+    interruption: &mut watch::Receiver<Option<Interruption>>,
+    first_placement: Placement,
+) -> Result<Arc<KnownSecret>, Interrupted> {
     let find = || placement(wish, controller).ok();
     let request = request(wish, controller, present.map(Arc::as_ref)).await.map_err(Interrupted::Obstacle)?;
     let view = View {
@@ -60,10 +77,6 @@ pub(crate) async fn run(
     };
     let solver = RouteSolver::new(controller, &wish.owner, first_placement, &find, &view);
     let journal = controller.journal(&wish.owner);
-    let Ok(_permit) = controller.permits.acquire().await else {
-        return Err(Interrupted::By(Interruption::Changed));
-    };
-    let _in_flight = controller.metrics.begin();
     let leave = controller.leave_to_order(wish, tally).map_err(Interrupted::Held)?;
     let obtained = tokio::select! {
         obtained = obtain(&wish.authority.account, &request, &solver, &journal, &view) => obtained,

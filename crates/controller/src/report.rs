@@ -167,6 +167,16 @@ fn set_issuance(
     set_condition(status, certificate, ConditionType::Issuing, &issuing, now);
 }
 
+/// Whether two statuses say the same, but for when the CA is asked again: ten thousand certificates would be a write each two
+/// seconds for that alone.
+fn is_same(before: &CertificateStatus, after: &CertificateStatus) -> bool {
+    let Some((ari_before, ari_after)) = before.ari.as_ref().zip(after.ari.as_ref()) else {
+        return before == after;
+    };
+    let ari = RenewalInformation { ask_again_at: ari_before.ask_again_at.clone(), ..ari_after.clone() };
+    *before == CertificateStatus { ari: Some(ari), ..after.clone() }
+}
+
 impl Controller {
     /// Writes a status, if it differs from the one that was there; and an event, if it is news. Says whether the status is
     /// as it should be now.
@@ -177,7 +187,7 @@ impl Controller {
         situation: &Situation,
     ) -> bool {
         let before = self.certificates.written_status(certificate);
-        if status == before {
+        if is_same(&before, &status) {
             return true;
         }
         let was =
@@ -260,6 +270,28 @@ mod tests {
     fn observed(status: &CertificateStatus, type_: ConditionType) -> (Option<i64>, &str) {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).unwrap();
         (condition.observed_generation, condition.status.as_str())
+    }
+
+    #[test]
+    fn a_question_that_is_asked_later_is_no_news() {
+        let at = |time: &str| Some(Time(time.parse().unwrap()));
+        let status = |asked: &str, end: &str| CertificateStatus {
+            revision: Some(1),
+            ari: Some(RenewalInformation {
+                certificate_id: "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned(),
+                window_start: at("2026-11-26T12:00:00Z"),
+                window_end: at(end),
+                selected: at("2026-11-26T13:00:00Z"),
+                ask_again_at: Time(asked.parse().unwrap()),
+                explanation_url: None,
+            }),
+            ..CertificateStatus::default()
+        };
+        let before = status("2026-11-01T00:00:00Z", "2026-11-28T12:00:00Z");
+        assert!(is_same(&before, &status("2026-11-01T06:00:00Z", "2026-11-28T12:00:00Z")));
+        assert!(!is_same(&before, &status("2026-11-01T06:00:00Z", "2026-11-27T12:00:00Z")));
+        assert!(!is_same(&before, &CertificateStatus { revision: Some(2), ..before.clone() }));
+        assert!(!is_same(&before, &CertificateStatus { ari: None, ..before.clone() }));
     }
 
     #[test]

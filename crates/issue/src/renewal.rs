@@ -82,6 +82,12 @@ impl StoredWindow {
         self
     }
 
+    /// With a question that is not asked now, but at a time that `random`, from 0 to below 1, chooses within `span`.
+    pub fn put_off(mut self, span: SignedDuration, now: Timestamp, random: f64) -> Self {
+        self.ask_at = later(now, share(span, random).max(SHORTEST_QUESTION));
+        self
+    }
+
     /// With a question that got no answer. The last answer still counts.
     pub fn failed(mut self, retry: Retry, now: Timestamp) -> Self {
         let wait = match retry {

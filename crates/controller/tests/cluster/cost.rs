@@ -7,7 +7,7 @@ use gatecert_testkit::cluster::ApiRequest;
 use std::time::Duration;
 
 /// How long the API server may take to write its audit log.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn eight_writes_for_one_certificate(world: &World) -> Outcome {
     world.namespaces(&["cost"]).await?;

@@ -113,6 +113,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::one_namespace_alone,
         status_page::in_a_browser,
         renewal::the_ca_asks_for_it,
+        renewal::the_same_answer_is_not_written,
         secrecy::no_key_is_logged,
         limits::a_crowd_waits_its_turn,
         bad_api::is_lived_with,

@@ -131,6 +131,11 @@ impl Replica {
         client.get(url).send().await?.error_for_status()?.text().await
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
     /// Waits until it has logged this.
     pub(crate) async fn logs(&self, text: &str) -> Outcome {
         let waited = tokio::time::timeout(Duration::from_secs(60), async {
