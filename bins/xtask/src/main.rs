@@ -5,6 +5,7 @@ mod bench_e2e;
 mod bench_micro;
 mod bench_peers;
 mod bench_responder;
+mod bench_shards;
 mod cargo;
 mod chart;
 mod cluster_demo;
@@ -63,6 +64,8 @@ enum Bench {
     Responder(bench_responder::Arguments),
     /// Pieces of the code, by Criterion.
     Micro(bench_micro::Arguments),
+    /// A hundred thousand certificates, split over controllers, in virtual time.
+    Shards(bench_shards::Arguments),
     /// The controller: many Certificates at once, on an API server and Pebble.
     Scale(scale::Arguments),
 }
@@ -80,6 +83,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(Bench::E2e(arguments)) => bench_e2e::run(&arguments),
         Task::Bench(Bench::Responder(arguments)) => bench_responder::run(&arguments),
         Task::Bench(Bench::Micro(arguments)) => bench_micro::run(&arguments),
+        Task::Bench(Bench::Shards(arguments)) => bench_shards::run(&arguments),
         Task::Bench(Bench::Scale(arguments)) => scale::run(&arguments),
     }
 }
