@@ -32,6 +32,7 @@ mod condition;
 mod issuer;
 mod solver;
 mod summary;
+pub mod time_in_words;
 
 pub use certificate::{
     Algorithm, Certificate, CertificateSpec, CertificateStatus, Challenge, FailedAttempts, Issuance,
