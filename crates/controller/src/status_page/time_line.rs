@@ -48,7 +48,7 @@ fn line(row: &CertificateSummary, end: Timestamp, now: Timestamp, span: SignedDu
         _ if end <= now => format!("ended {}", relative(end, now)),
         Some(renewal) => {
             format!("renewal {}, end {}", relative(renewal, now), relative(end, now))
-        },
+        }
         None => format!("end {}", relative(end, now)),
     };
     html! {
