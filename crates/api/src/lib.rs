@@ -64,3 +64,8 @@ pub const VERSION: &str = "v1";
 pub fn definitions() -> [CustomResourceDefinition; 3] {
     [Certificate::crd(), ClusterIssuer::crd(), Issuer::crd()]
 }
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
