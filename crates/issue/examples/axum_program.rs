@@ -124,7 +124,7 @@ impl Keeper {
             match self.issue().await {
                 Ok(issued) => (bundle, failures) = (Some(issued), None),
                 Err(retry) => {
-                    failures = Some(Failures::add(failures.as_ref(), &wanted, retry, SystemClock.now()))
+                    failures = Some(Failures::add(failures.as_ref(), &wanted, retry, SystemClock.now()));
                 }
             }
         }
