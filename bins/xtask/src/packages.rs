@@ -66,7 +66,8 @@ fn feature_table(package: &Package) -> Result<()> {
     Ok(())
 }
 
-/// Packs all that are published, in one go, so that each finds the others.
+/// Packs all that are published, in one go, so that each finds the others. Offline: the registry would be asked anew for each of
+/// them, though all versions are those of Cargo.lock.
 fn pack(others: &[&Package]) -> Result<()> {
     let excluded = others.iter().flat_map(|package| ["--exclude", package.name.as_str()]);
     let package = ["package", "--quiet", "--workspace", "--no-verify", "--allow-dirty", "--offline"];
