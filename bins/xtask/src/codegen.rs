@@ -1,7 +1,7 @@
 //! `cargo xtask codegen`: the files that are generated from the code.
 
 use crate::cargo::{gatecert, workspace};
-use crate::chart;
+use crate::{chart, guides};
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,6 +32,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("deploy/install.yaml", render("install")?),
     ] {
         compare(name, &text, arguments.check)?;
+    }
+    for name in guides::ALL {
+        compare(name, &guides::renewed(name)?, arguments.check)?;
     }
     for (name, text) in chart::files()? {
         compare(&name, &text, arguments.check)?;

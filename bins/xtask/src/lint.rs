@@ -1,7 +1,7 @@
 //! `cargo xtask lint`
 
 use crate::cargo::{cargo, workspace};
-use crate::codegen;
+use crate::{codegen, packages, public_api};
 use anyhow::{Result, ensure};
 use gatecert_testkit::tools::{self, Tool};
 use std::process::Command;
@@ -14,6 +14,8 @@ pub(crate) fn run() -> Result<()> {
     let doc = ["doc", "-j2", "--workspace", "--no-deps", "--all-features", "--document-private-items"];
     cargo(&doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
     codegen::run(&codegen::Arguments::check())?;
+    public_api::check()?;
+    packages::check()?;
     let deny = tools::ensure(Tool::CargoDeny)?;
     let arguments = ["--all-features", "check", "licenses", "bans", "sources"];
     eprintln!("$ cargo-deny {}", arguments.join(" "));

@@ -12,11 +12,15 @@ mod cluster_demo;
 mod codegen;
 mod controller;
 mod demo;
-mod example;
+mod examples;
 mod fuzz;
+mod guides;
 mod lint;
+mod manifest;
+mod packages;
 mod percentiles;
 mod plain_envoy;
+mod public_api;
 mod rig;
 mod scale;
 mod soak;
@@ -41,12 +45,19 @@ enum Task {
     Demo(demo::Arguments),
     /// Runs all tests, and the demo once.
     Test(test::Arguments),
+    /// Runs the examples that the guides are made of, against Pebble.
+    Examples,
     /// All faults together, for as long as one likes.
     Soak(soak::Arguments),
     /// Feeds made-up input to whatever reads what others write.
     Fuzz(fuzz::Arguments),
-    /// Checks format, clippy, documentation, generated files, and licences and bans of dependencies.
+    /// Checks format, clippy, documentation, generated files, public APIs, packages, and licences and bans of
+    /// dependencies.
     Lint,
+    /// Packs the crates that are published, and builds them, and the programs of the guides, from that alone.
+    Package,
+    /// Compares what public APIs have of other crates with what manifests allow.
+    PublicApi,
     /// Writes the files that are generated from the code.
     Codegen(codegen::Arguments),
     /// Measures; never part of a test.
@@ -75,9 +86,12 @@ fn main() -> anyhow::Result<()> {
         Task::Tools(arguments) => tools::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Examples => examples::run(),
         Task::Soak(arguments) => soak::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lint => lint::run(),
+        Task::Package => packages::check(),
+        Task::PublicApi => public_api::check(),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(Bench::Peers(arguments)) => bench_peers::run(&arguments),
         Task::Bench(Bench::E2e(arguments)) => bench_e2e::run(&arguments),

@@ -1,15 +1,15 @@
 //! `cargo xtask test`
 
 use crate::cargo::cargo;
-use crate::{example, fuzz, tools};
+use crate::{examples, fuzz, tools};
 use anyhow::Result;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test
-  cargo xtask test --quick    leaves fuzzing, the example and the demos out")]
+  cargo xtask test --quick    leaves fuzzing, the examples and the demos out")]
 pub(crate) struct Arguments {
-    /// Leaves fuzzing, the example and the demos out.
+    /// Leaves fuzzing, the examples and the demos out.
     #[arg(long)]
     quick: bool,
 }
@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     cargo(&["test", "-j2", "--workspace", "--all-features", "--", "--show-output"], &[])?;
     if !arguments.quick {
         fuzz::smoke()?;
-        example::run()?;
+        examples::run()?;
         // Each by a cargo of its own, as a user has it: one of them goes into a network of its own, and the tests'
         // build has put another program where this one was.
         for demo in [&["xtask", "demo", "--once"][..], &["xtask", "demo", "--plain-envoy", "--once"]] {

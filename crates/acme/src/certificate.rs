@@ -1,6 +1,7 @@
 //! Certificate chains, and the choice among several (RFC 8555 §7.4.2).
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::str::FromStr;
 use url::Url;
 use x509_parser::certificate::X509Certificate;
@@ -31,7 +32,7 @@ pub struct IssuedCertificate {
 pub enum ChainError {
     /// The text is not PEM.
     #[error("it is not well-formed PEM")]
-    Pem(#[source] pem::PemError),
+    Pem(#[source] Box<dyn Error + Send + Sync>),
     /// A PEM block is something other than a certificate (RFC 8555 §9.1).
     #[error("it holds a `{tag}` block, not only certificates")]
     Block {
@@ -61,7 +62,7 @@ impl CertificateChain {
     /// # Errors
     /// Text that is not only 1 to 10 certificates.
     pub fn from_pem(pem: &[u8]) -> Result<Self, ChainError> {
-        let blocks = pem::parse_many(pem).map_err(ChainError::Pem)?;
+        let blocks = pem::parse_many(pem).map_err(|error| ChainError::Pem(error.into()))?;
         // A block without its end is passed over by the parser: a chain that was cut short would look like a whole one.
         let begun = String::from_utf8_lossy(pem).matches("-----BEGIN ").count();
         if begun != blocks.len() {

@@ -50,16 +50,16 @@ pub enum HttpTransportError {
     NoCertificate,
     /// A PEM block can not be read.
     #[error("the CA file is not well-formed PEM")]
-    Pem(#[source] rustls::pki_types::pem::Error),
+    Pem(#[source] Box<dyn Error + Send + Sync>),
     /// A certificate can not be a root.
     #[error("a certificate of the CA file can not be used as a root")]
-    Root(#[source] rustls::Error),
+    Root(#[source] Box<dyn Error + Send + Sync>),
     /// TLS can not be set up.
     #[error("TLS can not be set up")]
-    Tls(#[source] rustls::Error),
+    Tls(#[source] Box<dyn Error + Send + Sync>),
     /// The User-Agent's suffix is not printable ASCII, or reqwest refuses the settings.
     #[error("the HTTP client can not be set up")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl HttpTransport {
@@ -104,7 +104,7 @@ impl HttpTransportBuilder {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(HttpTransportError::Tls)?
+            .map_err(|error| HttpTransportError::Tls(error.into()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         if self.is_unverified {
@@ -125,7 +125,7 @@ impl HttpTransportBuilder {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build()
             .map(HttpTransport)
-            .map_err(HttpTransportError::Client)
+            .map_err(|error| HttpTransportError::Client(error.into()))
     }
 }
 
@@ -173,7 +173,8 @@ impl ServerCertVerifier for Unverified {
 fn roots_of(pem: &str) -> Result<RootCertStore, HttpTransportError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.map_err(HttpTransportError::Pem)?).map_err(HttpTransportError::Root)?;
+        let certificate = certificate.map_err(|error| HttpTransportError::Pem(error.into()))?;
+        roots.add(certificate).map_err(|error| HttpTransportError::Root(error.into()))?;
     }
     if roots.is_empty() {
         return Err(HttpTransportError::NoCertificate);

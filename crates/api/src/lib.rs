@@ -32,6 +32,7 @@ mod condition;
 mod issuer;
 mod solver;
 mod summary;
+pub mod time_in_words;
 
 pub use certificate::{
     Algorithm, Certificate, CertificateSpec, CertificateStatus, Challenge, FailedAttempts, Issuance,
@@ -63,3 +64,8 @@ pub const VERSION: &str = "v1";
 pub fn definitions() -> [CustomResourceDefinition; 3] {
     [Certificate::crd(), ClusterIssuer::crd(), Issuer::crd()]
 }
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

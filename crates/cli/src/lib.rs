@@ -162,3 +162,8 @@ fn log(arguments: &Arguments) {
         (false, _) => log.try_init(),
     };
 }
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,6 +12,33 @@
 //! publish        the Secret that the gateway reads                                                    gatecert-publish
 //! report         status, events, metrics, the status page                              report, metrics, overview, status_page
 //! ```
+//!
+//! What is pure can be used by itself: [`route::place`](route::place()), and [`source::wanted`], which says what Certificates the
+//! annotated objects of a cluster want:
+//!
+//! ```
+//! use gatecert_controller::cluster::Cluster;
+//! use gatecert_controller::source::wanted;
+//! use serde_json::json;
+//!
+//! let gateway = serde_json::from_value(json!({
+//!     "apiVersion": "networking.istio.io/v1",
+//!     "kind": "Gateway",
+//!     "metadata": {
+//!         "namespace": "shop", "name": "public", "uid": "0e4b",
+//!         "annotations": {"gatecert.dev/cluster-issuer": "letsencrypt"},
+//!     },
+//!     "spec": {"selector": {"istio": "ingressgateway"}, "servers": [{
+//!         "port": {"number": 443, "protocol": "HTTPS"},
+//!         "hosts": ["www.example.com"],
+//!         "tls": {"mode": "SIMPLE", "credentialName": "www"},
+//!     }]},
+//! }))?;
+//! let cluster = Cluster { istio_gateways: vec![std::sync::Arc::new(gateway)], ..Cluster::default() };
+//! let certificates = wanted(&cluster).certificates;
+//! assert_eq!(certificates[0].spec.names().collect::<Vec<_>>(), ["www.example.com"]);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod acme_requests;
 mod budget;
@@ -48,3 +75,8 @@ pub use budget::{limits, order_kind};
 pub use fence::{Fence, LeaseLost};
 pub use options::Options;
 pub use replica::{RunError, run, signals};
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

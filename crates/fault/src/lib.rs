@@ -90,3 +90,8 @@ mod enabled {
         }
     }
 }
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Handle, TryCurrentError};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -106,7 +106,7 @@ impl Server {
     }
 
     fn start(self) -> Result<Running, ServeError> {
-        Handle::try_current().map_err(ServeError::NoRuntime)?;
+        Handle::try_current().map_err(|error| ServeError::NoRuntime(error.into()))?;
         let listeners = self.sockets.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>();
         let listeners = Listeners { sockets: listeners.map_err(ServeError::Register)?, first: 0 };
         Ok(Running {
@@ -124,13 +124,13 @@ impl Server {
 pub enum ServeError {
     /// It was started outside a tokio runtime.
     #[error("the server was started outside a tokio runtime")]
-    NoRuntime(#[source] TryCurrentError),
+    NoRuntime(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The runtime does not take the listening sockets.
     #[error("the runtime does not take the listening sockets")]
     Register(#[source] io::Error),
     /// The task ended before it was told to: its runtime was shut down, or a service panicked.
     #[error("the server ended before it was told to")]
-    Ended(#[source] tokio::task::JoinError),
+    Ended(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A server that runs in a task. Dropping the handle begins the same shutdown as [`ServerHandle::shutdown`], unattended.
@@ -160,7 +160,7 @@ impl ServerHandle {
     pub async fn shutdown(self) -> Result<Drained, ServeError> {
         let Self { stop, task, .. } = self;
         drop(stop);
-        task.await.map_err(ServeError::Ended)
+        task.await.map_err(|error| ServeError::Ended(error.into()))
     }
 }
 

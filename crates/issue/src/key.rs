@@ -72,7 +72,7 @@ pub enum KeyError {
     },
     /// The text is not one PEM block.
     #[error("the private key is not well-formed PEM")]
-    Pem(#[source] pkcs8::der::Error),
+    Pem(#[source] Box<dyn Error + Send + Sync>),
     /// The PEM block is something else.
     #[error("the PEM block is `{label}`, not an unencrypted PKCS#8 `PRIVATE KEY`")]
     Label {
@@ -95,7 +95,7 @@ pub enum KeyError {
     },
     /// The request can not be encoded or signed.
     #[error("the certificate request can not be made")]
-    Csr(#[source] rcgen::Error),
+    Csr(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl KeyType {
@@ -198,7 +198,8 @@ impl CertificateKey {
         if pem.len() > MAX_KEY_PEM_BYTES {
             return Err(KeyError::TooLong { size: pem.len() });
         }
-        let (label, pkcs8) = SecretDocument::from_pem(pem.trim_ascii()).map_err(KeyError::Pem)?;
+        let (label, pkcs8) =
+            SecretDocument::from_pem(pem.trim_ascii()).map_err(|error| KeyError::Pem(error.into()))?;
         match label {
             PrivateKeyInfo::PEM_LABEL => Self::from_pkcs8(pkcs8),
             other => {
@@ -220,7 +221,9 @@ impl CertificateKey {
         };
         let read = of_curve(KeyType::EcdsaP256).or_else(|| of_curve(KeyType::EcdsaP384)).or_else(of_rsa);
         let (key_type, public) = read.ok_or(KeyError::Unsupported)?;
-        let pem = pkcs8.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(KeyError::Pem)?;
+        let pem = pkcs8
+            .to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF)
+            .map_err(|error| KeyError::Pem(error.into()))?;
         Ok(Self(Arc::new(Inner { key_type, pkcs8, pem, public })))
     }
 
@@ -257,9 +260,12 @@ impl CertificateKey {
         }
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(&identifiers, common_name)?;
-        params.subject_alt_names =
-            identifiers.into_iter().map(san).collect::<Result<_, _>>().map_err(KeyError::Csr)?;
-        let request = params.serialize_request(&*self.0).map_err(KeyError::Csr)?;
+        params.subject_alt_names = identifiers
+            .into_iter()
+            .map(san)
+            .collect::<Result<_, _>>()
+            .map_err(|error| KeyError::Csr(error.into()))?;
+        let request = params.serialize_request(&*self.0).map_err(|error| KeyError::Csr(error.into()))?;
         Ok(request.der().to_vec())
     }
 }

@@ -79,3 +79,8 @@ pub use {
     solver::{Presentation, Solver, SolverError},
     verify::{VerifyError, verify},
 };
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! What is wrong with an input.
+//! What is wrong with an input, or with an output.
 
 use crate::document::{Document, Place};
 use serde::Serialize;
@@ -71,4 +71,20 @@ impl Error for InputError {}
 pub(crate) fn word(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN_WORD).filter(|c| !c.is_control()).collect();
     if cut.len() < text.len() { format!("`{cut}…`") } else { format!("`{cut}`") }
+}
+
+/// An object that can not be written as YAML.
+#[derive(Debug)]
+pub struct OutputError(pub(crate) serde_saphyr::SerializeError);
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object can not be written as YAML")
+    }
+}
+
+impl Error for OutputError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
 }

@@ -48,7 +48,7 @@ mod spelling;
 mod yaml;
 
 pub use document::Document;
-pub use error::InputError;
+pub use error::{InputError, OutputError};
 pub use migration::{Comment, Migrated, Migration};
 pub use note::{Note, NoteKind};
 pub use options::{Options, Target};
@@ -96,3 +96,8 @@ fn finish(inputs: Inputs, options: &Options, migration: &mut Migration) {
     }
     migration.notes.extend(inputs.notes);
 }
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! What comes out.
 
-use crate::error::InputError;
+use crate::error::{InputError, OutputError};
 use crate::note::{Note, NoteKind, Origin};
 use crate::yaml;
 use serde::Serialize;
@@ -84,7 +84,7 @@ impl Migration {
     ///
     /// # Errors
     /// An object can not be written, which none is known of.
-    pub fn to_yaml(&self) -> Result<String, serde_saphyr::SerializeError> {
+    pub fn to_yaml(&self) -> Result<String, OutputError> {
         let mut text = self.header();
         for object in &self.objects {
             text.push_str(&yaml::document(object)?);

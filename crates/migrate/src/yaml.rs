@@ -1,12 +1,13 @@
 //! Objects as YAML, with comments above their fields.
 
+use crate::error::OutputError;
 use crate::migration::Migrated;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// The text of one object: where it comes from, then the object with its comments. A comment on a field that is not
 /// there stands above all.
-pub(crate) fn document(migrated: &Migrated) -> Result<String, serde_saphyr::SerializeError> {
+pub(crate) fn document(migrated: &Migrated) -> Result<String, OutputError> {
     let mut text = String::from("---\n");
     for from in &migrated.from {
         comment(&mut text, "", &format!("from {from}"));
@@ -20,7 +21,7 @@ pub(crate) fn document(migrated: &Migrated) -> Result<String, serde_saphyr::Seri
             comment(&mut text, "", &remark.text);
         }
     }
-    for line in serde_saphyr::to_string(&object)?.lines() {
+    for line in serde_saphyr::to_string(&object).map_err(OutputError)?.lines() {
         let field = line.trim_start();
         let index =
             field.strip_prefix(mark.as_str()).and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());

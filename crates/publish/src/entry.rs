@@ -149,7 +149,7 @@ impl Entry {
     pub(crate) fn read_record(&self, version: Version) -> Result<Record, StoreError> {
         let path = self.version(version).join(RECORD);
         let record = Record::from_json(&present(&path)?).map_err(|wrong| match wrong {
-            Unreadable::Json(source) => StoreError::Record { path: path.clone(), source },
+            Unreadable::Json(source) => StoreError::Record { path: path.clone(), source: source.into() },
             Unreadable::Newer(version) => StoreError::damaged(&path, Damage::NewerFormat { version }),
         })?;
         if record.name != self.name {

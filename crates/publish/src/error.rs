@@ -65,7 +65,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it, and where.
-        source: serde_json::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What is to be written has no form as JSON or YAML: a path that is not UTF-8.
     #[error("could not express the content of `{}`", path.display())]

@@ -90,3 +90,8 @@ pub use reader::{Listed, StoreReader};
 pub use record::{Failures, Http01, Record, RenewalOptions, RenewalWindow, UnansweredQuestion};
 pub use secret::Secret;
 pub use store::FileStore;
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

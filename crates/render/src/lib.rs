@@ -53,3 +53,8 @@ pub use secret::{
     template_fingerprint,
 };
 pub use virtual_service::{RedirectBypass, VirtualServiceRoute, redirect_bypass, virtual_service};
+
+/// So that what the README shows is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

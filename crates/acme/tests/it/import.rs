@@ -272,8 +272,8 @@ fn a_mounted_secret_is_one_account() {
 fn a_bare_key() {
     let pem = discover(&fixture("jws/keys/p256-sec1-with-parameters.pem")).unwrap();
     assert_eq!(summary(&pem[0]), (None, None, vec![], KeyAlgorithm::Es256));
-    let jwk = &serde_json::from_str::<Value>(&fs::read_to_string(fixture("jws/rfc7515-a3.json")).unwrap())
-        .unwrap()["jwk"];
+    let example = include_str!("../../src/key/rfc7515-a3.json");
+    let jwk = &serde_json::from_str::<Value>(example).unwrap()["jwk"];
     let jwk = from_text(&jwk.to_string(), Path::new("key.json")).unwrap();
     assert_eq!(summary(&jwk[0]), (None, None, vec![], KeyAlgorithm::Es256));
     let refused = discover(&fixture("jws/keys/ed25519.pem")).unwrap_err();

@@ -109,7 +109,7 @@ mod tests {
     /// The table of the document, whose rows begin with the word in backticks.
     #[test]
     fn the_document_has_every_kind_once_and_no_other() {
-        let document = include_str!("../../../../docs/doctor.md");
+        let document = include_str!("doctor.md");
         let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
         let written: Vec<_> = rows.map(|(word, _)| word).collect();
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();

@@ -1,7 +1,7 @@
 //! What is in the way of Certificates, and what to do.
 
-use super::view::relative;
 use crate::issue::day;
+use gatecert_api::time_in_words::relative;
 use gatecert_api::{CertificateSummary, Health};
 use jiff::Timestamp;
 use std::fmt::Write as _;

@@ -1,8 +1,9 @@
 //! The table of Certificates.
 
-use super::view::{View, cut, distance, relative};
+use super::view::{View, cut};
 use crate::issue::day;
 use comfy_table::{Cell, Color, Table, presets};
+use gatecert_api::time_in_words::{distance, relative};
 use gatecert_api::{CertificateSummary, Health};
 use jiff::Timestamp;
 

@@ -1,7 +1,8 @@
 //! When certificates end and are renewed, as bars.
 
-use super::view::{View, cut, relative, tick};
+use super::view::{View, cut, tick};
 use gatecert_api::CertificateSummary;
+use gatecert_api::time_in_words::relative;
 use jiff::{SignedDuration, Timestamp};
 
 /// More bars than this are no picture any more.

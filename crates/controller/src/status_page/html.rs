@@ -3,6 +3,7 @@
 use super::time_line::time_line;
 use crate::metrics::AccountLimits;
 use crate::overview::Tally;
+use gatecert_api::time_in_words::relative;
 use gatecert_api::{CertificateSummary, Health};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
@@ -259,15 +260,4 @@ fn word(health: Health) -> &'static str {
 
 fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// How far away a time is, in its largest unit.
-pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
-    let distance = match time.duration_since(now).as_secs().unsigned_abs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
-    };
-    if time < now { format!("{distance} ago") } else { format!("in {distance}") }
 }

@@ -1,6 +1,7 @@
 //! When certificates end and are renewed, as pictures of one bar each: their labels stay text, which a phone can break.
 
 use gatecert_api::CertificateSummary;
+use gatecert_api::time_in_words::relative;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -44,13 +45,11 @@ fn line(row: &CertificateSummary, end: Timestamp, now: Timestamp, span: SignedDu
     let whole = place(end);
     let holds = row.renewal_time.map_or(0.0, place).min(whole);
     let said = match row.renewal_time {
-        _ if end <= now => format!("ended {}", super::html::relative(end, now)),
-        Some(renewal) => format!(
-            "renewal {}, end {}",
-            super::html::relative(renewal, now),
-            super::html::relative(end, now)
-        ),
-        None => format!("end {}", super::html::relative(end, now)),
+        _ if end <= now => format!("ended {}", relative(end, now)),
+        Some(renewal) => {
+            format!("renewal {}, end {}", relative(renewal, now), relative(end, now))
+        }
+        None => format!("end {}", relative(end, now)),
     };
     html! {
         li {

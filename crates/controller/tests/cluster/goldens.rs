@@ -7,9 +7,11 @@ use std::fs;
 
 const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../render/tests/it/snapshots");
 
+const GUIDE: &str = include_str!("../../../../docs/guides/render-gitops.md");
+
 /// The definitions of Istio, of the Gateway API and of Kubernetes have every field of every golden.
 pub(crate) async fn the_api_server_knows_every_field(world: &World) -> Outcome {
-    world.namespaces(&["shop", "edge"]).await?;
+    world.namespaces(&["shop", "blog", "edge"]).await?;
     let mut objects = 0;
     for entry in fs::read_dir(SNAPSHOTS)? {
         let path = entry?.path();
@@ -23,6 +25,9 @@ pub(crate) async fn the_api_server_knows_every_field(world: &World) -> Outcome {
         }
     }
     assert!(objects >= 12, "{objects} objects are too few to be all");
+    let shown = GUIDE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown = shown.collect::<String>();
+    assert_eq!(check(&world.cluster.client, &shown).await?, 5, "certificates and grants of the guide");
     let typo = "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: typo, namespace: shop}

@@ -17,7 +17,7 @@ fn refused(text: &str) -> (String, Option<String>) {
 
 #[test]
 fn the_example_is_right() {
-    let config = parse(include_str!("../../../../../deploy/gatecert.toml")).unwrap();
+    let config = parse(include_str!("gatecert.toml")).unwrap();
     assert_eq!(config.store, Path::new("/var/lib/gatecert"));
     assert_eq!(config.endpoints.http01, Http01::Listen("127.0.0.1:8089".into()));
     assert_eq!(config.endpoints.unix, Some(("/run/gatecert/sds.sock".into(), 0o660)));
@@ -35,7 +35,7 @@ fn the_example_is_right() {
 #[test]
 fn the_example_with_all_of_it_is_right() {
     let folder = tempfile::tempdir().unwrap();
-    let example = include_str!("../../../../../deploy/gatecert.toml");
+    let example = include_str!("gatecert.toml");
     let is_setting = |line: &&str| {
         let begin = line.split([' ', '=', '.', ']']).next().unwrap_or_default();
         begin.starts_with('[')

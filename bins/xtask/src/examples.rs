@@ -1,0 +1,101 @@
+//! The examples that the guides are made of, against Pebble: what stands in the documentation works.
+
+use crate::cargo::{cargo, target, workspace};
+use crate::guides;
+use anyhow::{Context as _, Result, ensure};
+use gatecert_testkit::{Pebble, Process, https_client};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The names that the examples get certificates for; Pebble finds every name on this machine.
+const NAMES: [&str; 2] = ["www.example.test", "example.test"];
+
+pub(crate) fn run() -> Result<()> {
+    // With the features of all, which `cargo test` has built them with.
+    cargo(&["build", "--quiet", "-j2", "--workspace", "--all-features", "--examples"], &[])?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let pebble = runtime.block_on(Pebble::builder().strict(true).start())?;
+    acme(&pebble)?;
+    runtime.block_on(axum_program(&pebble))?;
+    gitops()
+}
+
+/// Twice: the second run finds the account that the first has made.
+fn acme(pebble: &Pebble) -> Result<()> {
+    let folder = folder(pebble)?;
+    let [ca_file, account_file] = ["ca.pem", "account.json"].map(|name| folder.path().join(name));
+    let mut issue = Command::new(program("issue")?);
+    issue.arg(pebble.directory_url().as_str()).args([&ca_file, &account_file]);
+    issue.arg(format!("127.0.0.1:{}", pebble.http_port())).args(NAMES);
+    for has_account in [false, true] {
+        let (out, err) = texts(&issue.output()?)?;
+        ensure!(out.matches("BEGIN CERTIFICATE").count() >= 2 && out.contains("PRIVATE KEY"), "{out}");
+        ensure!(err.contains("renew it between") && err.contains("agreeing to") != has_account, "{err}");
+    }
+    ensure!(is_private(&account_file)?, "others may read the account's key");
+    println!("the example of gatecert-acme got two certificates by one account");
+    Ok(())
+}
+
+/// It goes on serving its own page beside the challenges.
+async fn axum_program(pebble: &Pebble) -> Result<()> {
+    let folder = folder(pebble)?;
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
+    let address = format!("127.0.0.1:{}", pebble.http_port());
+    let directory = pebble.directory_url();
+    let arguments = [&[directory.as_str(), "ca.pem", &address, "."], &NAMES[..]].concat();
+    let mut process = Process::start("example", &program("axum_program")?, &arguments, &[], folder)?;
+    process
+        .wait_ready(|| std::future::ready(fs::read(&certificate).is_ok_and(|pem| !pem.is_empty())))
+        .await?;
+    let chain = fs::read_to_string(&certificate)?;
+    ensure!(chain.matches("BEGIN CERTIFICATE").count() >= 2 && is_private(&key)?, "{chain}");
+    let client = https_client(pebble.ca_pem(), &[])?;
+    let page = client.get(format!("http://{address}/")).send().await?.text().await?;
+    ensure!(page == "a page of the program\n", "{page}");
+    let unknown = client.get(format!("http://{address}/.well-known/acme-challenge/unknown")).send().await?;
+    ensure!(unknown.status() == 404, "{}", unknown.status());
+    println!("the example of gatecert-issue got a certificate beside its page");
+    Ok(())
+}
+
+/// Its files are those that the command prints and the guide shows.
+fn gitops() -> Result<()> {
+    let folder = TempDir::with_prefix("gatecert-example-")?;
+    texts(&Command::new(program("gitops")?).arg(folder.path()).output()?)?;
+    let written = |name: &str| fs::read_to_string(folder.path().join(name));
+    let install = fs::read_to_string(workspace().join("deploy/install.yaml"))?;
+    ensure!(written("install.yaml")? == install, "the example of gatecert-render installs something else");
+    let guide = "docs/guides/render-gitops.md";
+    let shown = guides::blocks(guide, "yaml")?;
+    let files = [written("certificates.yaml")?, written("grants.yaml")?];
+    ensure!(shown == files, "write this into {guide}:\n{}", files.join("\n"));
+    println!("the example of gatecert-render writes what {guide} shows");
+    Ok(())
+}
+
+/// A folder with the roots of the CA's own HTTPS.
+fn folder(pebble: &Pebble) -> Result<TempDir> {
+    let folder = TempDir::with_prefix("gatecert-example-")?;
+    fs::write(folder.path().join("ca.pem"), pebble.ca_pem())?;
+    Ok(folder)
+}
+
+fn program(name: &str) -> Result<PathBuf> {
+    Ok(target()?.join("debug/examples").join(name))
+}
+
+fn texts(output: &Output) -> Result<(String, String)> {
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    ensure!(output.status.success(), "an example failed: {out}{err}");
+    Ok((out, err))
+}
+
+fn is_private(file: &Path) -> Result<bool> {
+    let metadata = fs::metadata(file).with_context(|| file.display().to_string())?;
+    Ok(metadata.permissions().mode() & 0o077 == 0)
+}
