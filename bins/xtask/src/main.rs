@@ -15,7 +15,9 @@ mod example;
 mod fuzz;
 mod lint;
 mod percentiles;
+mod picture;
 mod plain_envoy;
+mod readme;
 mod rig;
 mod scale;
 mod soak;
@@ -40,6 +42,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Runs all tests, and the demo once.
     Test(test::Arguments),
+    /// Runs, applies and loads what README.md and docs/ print.
+    Readme(readme::Arguments),
     /// All faults together, for as long as one likes.
     Soak(soak::Arguments),
     /// Feeds made-up input to whatever reads what others write.
@@ -72,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tools(arguments) => tools::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Readme(arguments) => readme::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lint => lint::run(),
