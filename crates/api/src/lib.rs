@@ -63,3 +63,8 @@ pub const VERSION: &str = "v1";
 pub fn definitions() -> [CustomResourceDefinition; 3] {
     [Certificate::crd(), ClusterIssuer::crd(), Issuer::crd()]
 }
+
+/// The example of the README, which compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

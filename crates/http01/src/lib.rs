@@ -84,3 +84,8 @@ pub use responder::{CHALLENGE_PATH, Responder};
 pub use server::{ServeError, Server, ServerHandle};
 pub use store::TokenStore;
 pub use token::TokenError;
+
+/// The example of the README, which compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

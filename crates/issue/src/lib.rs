@@ -79,3 +79,8 @@ pub use {
     solver::{Presentation, Solver, SolverError},
     verify::{VerifyError, verify},
 };
+
+/// The example of the README, which compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

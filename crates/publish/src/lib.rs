@@ -90,3 +90,8 @@ pub use reader::{Listed, StoreReader};
 pub use record::{Failures, Http01, Record, RenewalOptions, RenewalWindow, UnansweredQuestion};
 pub use secret::Secret;
 pub use store::FileStore;
+
+/// The example of the README, which compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
