@@ -70,11 +70,12 @@ fn block_on(scene: impl Future<Output = Result<()>>) -> Result<()> {
 
 /// What is printed for this machine itself: how the program is installed.
 fn on_this_machine(pages: &[Page]) -> Result<()> {
-    let folder = tempfile::TempDir::with_prefix("gatecert-readme-")?;
+    let folder = tempfile::TempDir::with_prefix_in("readme-", target()?)?;
     let mut shell = Shell::new(crate::cargo::workspace())?;
-    // Where it does not replace what somebody has installed, and without the minutes that optimising takes.
+    // Where it replaces nothing that somebody has installed, and leaves no gigabyte behind; without the minutes that
+    // optimising takes.
     shell.set("CARGO_INSTALL_ROOT", folder.path());
-    shell.set("CARGO_TARGET_DIR", target()?.join("readme"));
+    shell.set("CARGO_TARGET_DIR", folder.path().join("target"));
     for (name, value) in [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16")] {
         shell.set(&format!("CARGO_PROFILE_RELEASE_{name}"), value);
     }

@@ -49,7 +49,7 @@ pub(crate) struct Command {
     pub(crate) output: Vec<String>,
 }
 
-/// README.md, and what is in docs/ by name.
+/// README.md, and what is in docs/ by name. Who reads on has done what stood before: a page may need what another has made.
 pub(crate) fn all() -> Result<Vec<Page>> {
     let mut names = vec!["README.md".to_owned()];
     let mut found = Vec::new();
