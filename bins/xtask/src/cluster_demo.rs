@@ -57,7 +57,7 @@ pub(crate) async fn run(network: Network, program: &Path, once: bool) -> Result<
 }
 
 fn step(what: &str) {
-    println!("\n== {what}");
+    println!("\n{}", console::style(format!("== {what}")).bold());
 }
 
 #[allow(clippy::disallowed_methods, reason = "a time line needs the time")]
@@ -67,7 +67,7 @@ fn now() -> jiff::Timestamp {
 
 /// What happened when, from the controller's log.
 fn print_time_line(rig: &Rig, applied: jiff::Timestamp, served: jiff::Timestamp) -> Result<()> {
-    println!("{:>8}  Gateway applied", "0 ms");
+    print_after(applied, applied, "Gateway applied");
     let log = rig.log();
     for (mark, what) in [
         ("issuing: ", "a Certificate is there, and planned"),
@@ -87,7 +87,8 @@ fn print_time_line(rig: &Rig, applied: jiff::Timestamp, served: jiff::Timestamp)
 }
 
 fn print_after(start: jiff::Timestamp, at: jiff::Timestamp, what: &str) {
-    println!("{:>8}  {what}", format!("{} ms", at.duration_since(start).as_millis()));
+    let after = format!("{:>8}", format!("{} ms", at.duration_since(start).as_millis()));
+    println!("{}  {what}", console::style(after).green());
 }
 
 /// The time of the first line that speaks of a mark.

@@ -1,15 +1,17 @@
 //! `cargo xtask demo`
 
-use crate::{cluster_demo, plain_envoy, tools};
+use crate::{cluster_demo, picture, plain_envoy, tools};
 use anyhow::Result;
 use gatecert_testkit::cluster::Network;
+use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask demo                  goes on until Ctrl-C
   cargo xtask demo --once           ends by itself, with exit code 0 if all went well
-  cargo xtask demo --plain-envoy    without a cluster: the command line and one Envoy")]
+  cargo xtask demo --plain-envoy    without a cluster: the command line and one Envoy
+  cargo xtask demo --picture docs/images/demo.svg")]
 pub(crate) struct Arguments {
     /// Without a cluster: the command line gets a certificate, an Envoy that stands alone serves it.
     #[arg(long)]
@@ -17,6 +19,9 @@ pub(crate) struct Arguments {
     /// Ends by itself instead of waiting for Ctrl-C.
     #[arg(long)]
     once: bool,
+    /// Ends by itself, and draws what it has printed, as SVG.
+    #[arg(long, value_name = "FILE", conflicts_with = "plain_envoy")]
+    picture: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -25,6 +30,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return until_stopped(plain_envoy::run(&program, arguments.once));
     }
     tools::for_tests()?;
+    if let Some(file) = &arguments.picture {
+        return picture::draw(&["demo", "--once"], file);
+    }
     let program = crate::cargo::controller(false)?;
     let network = Network::enter()?;
     until_stopped(cluster_demo::run(network, &program, arguments.once))

@@ -19,8 +19,10 @@ mod lint;
 mod manifest;
 mod packages;
 mod percentiles;
+mod picture;
 mod plain_envoy;
 mod public_api;
+mod readme;
 mod rig;
 mod scale;
 mod soak;
@@ -47,6 +49,8 @@ enum Task {
     Test(test::Arguments),
     /// Runs the examples that the guides are made of, against Pebble.
     Examples,
+    /// Runs, applies and loads what README.md and docs/ print.
+    Readme(readme::Arguments),
     /// All faults together, for as long as one likes.
     Soak(soak::Arguments),
     /// Feeds made-up input to whatever reads what others write.
@@ -87,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Examples => examples::run(),
+        Task::Readme(arguments) => readme::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lint => lint::run(),

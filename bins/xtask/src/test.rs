@@ -9,7 +9,7 @@ use anyhow::Result;
   cargo xtask test
   cargo xtask test --quick    leaves fuzzing, the examples and the demos out")]
 pub(crate) struct Arguments {
-    /// Leaves fuzzing, the examples and the demos out.
+    /// Leaves fuzzing, the examples (those of the documents too) and the demos out.
     #[arg(long)]
     quick: bool,
 }
@@ -21,10 +21,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.quick {
         fuzz::smoke()?;
         examples::run()?;
-        // Each by a cargo of its own, as a user has it: one of them goes into a network of its own, and the tests'
+        // Each by a cargo of its own, as a user has it: some go into a network of their own, and the tests'
         // build has put another program where this one was.
-        for demo in [&["xtask", "demo", "--once"][..], &["xtask", "demo", "--plain-envoy", "--once"]] {
-            cargo(demo, &[])?;
+        let tasks = [
+            &["xtask", "demo", "--once"][..],
+            &["xtask", "demo", "--plain-envoy", "--once"],
+            &["xtask", "readme"],
+        ];
+        for task in tasks {
+            cargo(task, &[])?;
         }
     }
     println!("all tests passed");

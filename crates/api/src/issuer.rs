@@ -152,6 +152,8 @@ pub struct RateLimits {
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
     /// How many; 0 for no limit.
+    // As a signed one: the API server warns of formats that OpenAPI does not have.
+    #[schemars(with = "i32", range(min = 0))]
     pub count: u32,
     /// The time, such as `3h`; `168h` is a week.
     #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(h|m|s))+$"))]

@@ -116,7 +116,7 @@ pub(crate) struct Authority {
     #[arg(long, value_name = "URL", env = "GATECERT_SERVER", default_value = "letsencrypt", value_parser = server)]
     pub(crate) server: Url,
     /// The roots (PEM) that the CA's own server is trusted by, instead of the public ones.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GATECERT_CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 }
 

@@ -28,6 +28,7 @@ pub struct PebbleBuilder {
     retry_after: (u32, u32),
     blocklist: Vec<String>,
     va_sleep: bool,
+    dns_port: Option<u16>,
 }
 
 impl PebbleBuilder {
@@ -105,6 +106,12 @@ impl PebbleBuilder {
         self
     }
 
+    /// Has its DNS server on this port of all addresses, instead of on a free one of 127.0.0.1.
+    pub fn dns_port(mut self, port: u16) -> Self {
+        self.dns_port = Some(port);
+        self
+    }
+
     /// Starts it, and the DNS server that it asks.
     ///
     /// # Errors
@@ -115,7 +122,7 @@ impl PebbleBuilder {
 
     async fn start_once(&self) -> Result<Pebble, StartError> {
         let program = tools::ensure_async(Tool::Pebble).await?;
-        let challtestsrv = ChallengeTestServer::start().await?;
+        let challtestsrv = ChallengeTestServer::start(self.dns_port).await?;
         let failed = |source: std::io::Error| StartError::set_up("pebble", source);
         let directory = TempDir::with_prefix("gatecert-pebble-").map_err(failed)?;
         let ca_pem =
@@ -304,19 +311,21 @@ pub struct ChallengeTestServer {
 }
 
 impl ChallengeTestServer {
-    async fn start() -> Result<Self, StartError> {
+    async fn start(dns_port: Option<u16>) -> Result<Self, StartError> {
         let name = "pebble-challtestsrv";
         let program = tools::ensure_async(Tool::PebbleChalltestsrv).await?;
         let directory =
             TempDir::with_prefix("gatecert-dns-").map_err(|source| StartError::set_up(name, source))?;
-        let [dns, management] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+        let [dns, management] =
+            [dns_port.unwrap_or_else(free_port), free_port()].map(|port| format!("127.0.0.1:{port}"));
+        let listen = dns_port.map_or_else(|| dns.clone(), |port| format!(":{port}"));
         let arguments = [
             "-defaultIPv4",
             "127.0.0.1",
             "-defaultIPv6",
             "",
             "-dnsserver",
-            &dns,
+            &listen,
             "-management",
             &management,
             "-http01",

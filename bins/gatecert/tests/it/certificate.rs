@@ -45,6 +45,17 @@ async fn issued_once_shown_and_listed() {
     assert!(unknown.contains("hint: there are www.example.test"), "{unknown}");
 }
 
+/// The CA's roots from the environment, which a renewal does not need any more.
+#[tokio::test]
+async fn the_roots_of_the_environment() {
+    let setting = Setting::new(Pebble::builder()).await;
+    let (server, listen) = (setting.pebble.directory_url().to_string(), setting.listen());
+    let arguments = ["issue", "-d", "a.test", "--server", &server, "--http01-listen", &listen];
+    finish(&mut setting.command(&arguments)).expect(1);
+    finish(setting.command(&arguments).env("GATECERT_CA_FILE", setting.ca_file())).expect(0);
+    assert_eq!(setting.record("a.test")["renewal"]["ca_file"], json!(setting.ca_file()));
+}
+
 #[tokio::test]
 async fn other_names_or_keys_are_reissued() {
     let setting = Setting::new(Pebble::builder()).await;

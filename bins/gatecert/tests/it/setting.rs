@@ -46,7 +46,7 @@ impl Setting {
         self.path("out")
     }
 
-    fn ca_file(&self) -> PathBuf {
+    pub fn ca_file(&self) -> PathBuf {
         self.path("ca.pem")
     }
 
@@ -119,6 +119,7 @@ pub fn gatecert(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("GATECERT_SERVER")
+        .env_remove("GATECERT_CA_FILE")
         .env_remove("GATECERT_OUT")
         .env_remove("GATECERT_LOG");
     command

@@ -1,6 +1,7 @@
-//! What the tasks print, and where; and the chart that one of them writes.
+//! What the tasks print, and where; the chart that one of them writes; and the script that a guide prints.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod argo_cd;
 mod chart;
 
 use std::process::Command;

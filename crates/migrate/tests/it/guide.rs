@@ -5,10 +5,15 @@ use gatecert_migrate::{Document, Options, migrate};
 #[test]
 fn the_example_is_what_comes_out() {
     let guide = include_str!("../../../../docs/migrate.md");
-    let blocks: Vec<_> =
-        guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    // What stands behind the language says where the block belongs.
+    let blocks: Vec<_> = guide
+        .split("```yaml")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next()?.split_once('\n').map(|(_, text)| text))
+        .collect();
     let [before, after] = blocks[..] else { panic!("two blocks of YAML, not {}", blocks.len()) };
-    let migration = migrate(&Document::read("cert-manager.yaml", before).unwrap(), &Options::default());
+    let migration =
+        migrate(&Document::read("manifests/cert-manager.yaml", before).unwrap(), &Options::default());
     assert!(migration.errors.is_empty() && migration.is_complete(), "{migration:?}");
     let text = migration.to_yaml().unwrap();
     assert!(text == after, "write this into docs/migrate.md:\n{text}");

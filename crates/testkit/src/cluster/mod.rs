@@ -19,7 +19,7 @@ pub use istiod::Istiod;
 pub use network::{Network, TOOLS};
 pub use objects::{apply, apply_one, check, delete, install_definitions};
 
-use crate::{Pebble, StartError};
+use crate::{Pebble, PebbleBuilder, StartError};
 use kube::Client;
 use std::net::Ipv4Addr;
 
@@ -27,7 +27,7 @@ use std::net::Ipv4Addr;
 pub struct Cluster {
     /// The network that all of it is in.
     pub network: Network,
-    /// The gateway at ports 80 and 443 of 10.99.0.1.
+    /// The gateway at ports 80 and 443, of 10.99.0.1 unless it was asked for otherwise.
     pub gateway: IstioGateway,
     /// istiod.
     pub istiod: Istiod,
@@ -46,10 +46,21 @@ impl Cluster {
     /// # Errors
     /// A part can not be had, or does not become ready.
     pub async fn start(network: Network) -> Result<Self, StartError> {
-        let options = GatewayOptions::default();
+        Self::start_with(network, &GatewayOptions::default(), Pebble::builder()).await
+    }
+
+    /// The same with another gateway and another CA.
+    ///
+    /// # Errors
+    /// A part can not be had, or does not become ready.
+    pub async fn start_with(
+        network: Network,
+        options: &GatewayOptions,
+        pebble: PebbleBuilder,
+    ) -> Result<Self, StartError> {
         network.add_address(options.address)?;
         let pebble = async {
-            let pebble = Pebble::builder()
+            let pebble = pebble
                 .http_port(80)
                 .tls_port(443)
                 .domain_blocklist(&["blocked.test"])
@@ -68,7 +79,7 @@ impl Cluster {
             Ok((server, client, istiod))
         };
         let (pebble, (server, client, istiod)) = tokio::try_join!(pebble, control_plane)?;
-        let gateway = IstioGateway::start(&network, &client, &istiod, &options).await?;
+        let gateway = IstioGateway::start(&network, &client, &istiod, options).await?;
         Ok(Self { network, gateway, istiod, server, client, pebble })
     }
 

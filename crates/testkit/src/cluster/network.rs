@@ -4,6 +4,7 @@ use crate::StartError;
 use crate::tools::{self, Tool};
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 /// The servers of a cluster.
@@ -42,7 +43,7 @@ impl Network {
         let program = std::env::current_exe().map_err(|source| StartError::set_up("network", source))?;
         let is_root = rustix::process::geteuid().is_root();
         let failed = Command::new("unshare")
-            .arg(if is_root { "--net" } else { "-rn" })
+            .args(if is_root { &["--net", "--mount"][..] } else { &["-rn", "--mount"] })
             .arg(program)
             .args(std::env::args_os().skip(1))
             .env(INSIDE, "1")
@@ -59,16 +60,28 @@ impl Network {
     pub fn add_address(&self, address: Ipv4Addr) -> Result<(), StartError> {
         ip(&["addr", "replace", &format!("{address}/32"), "dev", "lo"])
     }
+
+    /// Puts a folder in the place of one of the machine's, for this process and those that it starts. The machine's is as
+    /// it was for all others.
+    ///
+    /// # Errors
+    /// There is no such folder, or `mount` is missing or refuses.
+    pub fn put(&self, folder: &Path, over: &str) -> Result<(), StartError> {
+        run("mount", "util-linux", &["--bind", &folder.display().to_string(), over])
+    }
 }
 
 fn ip(arguments: &[&str]) -> Result<(), StartError> {
-    let output = Command::new("ip")
-        .args(arguments)
-        .output()
-        .map_err(|error| StartError::set_up("network", format!("`ip` (iproute2) can not be run: {error}")))?;
+    run("ip", "iproute2", arguments)
+}
+
+fn run(program: &str, package: &str, arguments: &[&str]) -> Result<(), StartError> {
+    let output = Command::new(program).args(arguments).output().map_err(|error| {
+        StartError::set_up("network", format!("`{program}` ({package}) can not be run: {error}"))
+    })?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(StartError::set_up("network", format!("`ip {}`: {text}", arguments.join(" "))))
+    Err(StartError::set_up("network", format!("`{program} {}`: {text}", arguments.join(" "))))
 }

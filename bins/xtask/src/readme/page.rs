@@ -1,0 +1,284 @@
+//! The documents, and what of them can be tried.
+
+use super::excused::is_excused;
+use crate::cargo::workspace;
+use anyhow::{Context as _, Result, bail};
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+use std::fs;
+
+/// Generated from the program: its examples stand in the help of each command.
+const GENERATED: &str = "docs/cli.md";
+
+/// Where a block is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scene {
+    /// This machine as it is.
+    Host,
+    /// A cluster with Istio.
+    Cluster,
+    /// A machine on the Internet, on which gatecert and an Envoy run.
+    Machine,
+}
+
+/// A document.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) name: String,
+    pub(crate) blocks: Vec<Block>,
+    /// Where links and pictures lead.
+    links: Vec<String>,
+}
+
+/// A block of code.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) line: usize,
+    pub(crate) language: String,
+    /// Nothing where it is neither run nor loaded.
+    pub(crate) scene: Option<Scene>,
+    /// What the reader is told to save it as.
+    pub(crate) file: Option<String>,
+    pub(crate) text: String,
+}
+
+/// A command as it is printed, and what is printed below it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Command {
+    pub(crate) line: usize,
+    pub(crate) text: String,
+    pub(crate) output: Vec<String>,
+}
+
+/// README.md, and what is in docs/ by name. Who reads on has done what stood before: a page may need what another has made.
+pub(crate) fn all() -> Result<Vec<Page>> {
+    let mut names = vec!["README.md".to_owned()];
+    let mut found = Vec::new();
+    for entry in fs::read_dir(workspace().join("docs"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".md") {
+            found.push(format!("docs/{name}"));
+        }
+    }
+    found.sort();
+    names.extend(found.into_iter().filter(|name| name != GENERATED));
+    let read = |name: String| {
+        let text = fs::read_to_string(workspace().join(&name)).with_context(|| name.clone())?;
+        let page = Page::parse(&name, &text)?;
+        page.leads_somewhere()?;
+        Ok(page)
+    };
+    names.into_iter().map(read).collect()
+}
+
+impl Page {
+    fn parse(name: &str, text: &str) -> Result<Self> {
+        let (mut blocks, mut links): (Vec<Block>, _) = (Vec::new(), Vec::new());
+        let mut is_inside = false;
+        for (event, range) in Parser::new(text).into_offset_iter() {
+            match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                    let line = text[..range.start].matches('\n').count() + 2;
+                    blocks.push(Block::new(line, &info).with_context(|| format!("{name}:{}", line - 1))?);
+                    is_inside = true;
+                }
+                Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                    links.push(dest_url.into_string());
+                }
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)) => {
+                    let line = text[..range.start].matches('\n').count() + 1;
+                    bail!("{name}:{line}: an indented block has no language: write a fence");
+                }
+                Event::Text(part) if is_inside => {
+                    if let Some(block) = blocks.last_mut() {
+                        block.text.push_str(&part);
+                    }
+                }
+                Event::End(_) => is_inside = false,
+                _ => {}
+            }
+        }
+        for block in &mut blocks {
+            block.decide_scene().with_context(|| format!("{name}:{}", block.line))?;
+        }
+        Ok(Self { name: name.to_owned(), blocks, links })
+    }
+
+    /// Whether what it links to in this repository is there.
+    fn leads_somewhere(&self) -> Result<()> {
+        let folder = workspace().join(&self.name);
+        for link in &self.links {
+            let path = link.split('#').next().unwrap_or_default();
+            let is_elsewhere = path.is_empty() || path.contains("://");
+            if !is_elsewhere && !folder.with_file_name(path).exists() {
+                bail!("{}: `{path}` is not there", self.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// What belongs to a scene, in its order.
+    pub(crate) fn blocks_of(&self, scene: Scene) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().filter(move |block| block.scene == Some(scene))
+    }
+
+    /// A line of it, for errors.
+    pub(crate) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.name)
+    }
+}
+
+impl Block {
+    fn new(line: usize, info: &str) -> Result<Self> {
+        let mut words = info.split_whitespace();
+        let language = words.next().context("a fence without a language")?.to_owned();
+        let (mut scene, mut file) = (None, None);
+        for word in words {
+            match word {
+                "cluster" => scene = Some(Scene::Cluster),
+                "machine" => scene = Some(Scene::Machine),
+                name if name.contains('.') => file = Some(name.to_owned()),
+                other => bail!("`{other}` is neither `cluster` nor `machine` nor a file"),
+            }
+        }
+        Ok(Self { line, language, scene, file, text: String::new() })
+    }
+
+    /// Where no word says it, by what it is.
+    fn decide_scene(&mut self) -> Result<()> {
+        let is_manifest = || self.text.lines().any(|line| line.starts_with("apiVersion: "));
+        self.scene = self.scene.or_else(|| match self.language.as_str() {
+            "console" => Some(Scene::Host),
+            "yaml" if !self.is_excused() && is_manifest() => Some(Scene::Cluster),
+            _ => None,
+        });
+        if self.scene.is_none() && !self.is_prose() && !self.is_excused() {
+            bail!("where does this belong? write `cluster` or `machine` behind its language");
+        }
+        Ok(())
+    }
+
+    /// Whether it is for the eyes alone.
+    fn is_prose(&self) -> bool {
+        ["text", "rust"].contains(&self.language.as_str())
+    }
+
+    /// Whether it can not be tried, by its first line.
+    pub(crate) fn is_excused(&self) -> bool {
+        !self.is_console() && self.text.lines().next().is_some_and(is_excused)
+    }
+
+    pub(crate) fn is_console(&self) -> bool {
+        self.language == "console"
+    }
+
+    /// The commands that can be run.
+    pub(crate) fn commands(&self) -> Result<Vec<Command>> {
+        let commands = self.all_commands()?;
+        Ok(commands.into_iter().filter(|command| !is_excused(&command.text)).collect())
+    }
+
+    /// All commands: each begins with `$ `, and goes on behind a backslash or in a here-document.
+    pub(crate) fn all_commands(&self) -> Result<Vec<Command>> {
+        let mut commands: Vec<Command> = Vec::new();
+        for (offset, text) in self.text.lines().enumerate() {
+            let line = self.line + offset;
+            match (commands.last_mut(), text.strip_prefix("$ ")) {
+                (Some(last), _) if last.goes_on() => {
+                    last.text.push('\n');
+                    last.text.push_str(text);
+                }
+                (_, Some(text)) => {
+                    commands.push(Command { line, text: text.to_owned(), output: Vec::new() });
+                }
+                (Some(last), None) => last.output.push(text.to_owned()),
+                (None, None) => bail!("line {line}: no command before what it prints"),
+            }
+        }
+        Ok(commands)
+    }
+}
+
+impl Command {
+    fn goes_on(&self) -> bool {
+        let mut lines = self.text.lines();
+        let first = lines.next().unwrap_or_default();
+        let end = first.split_once("<<").and_then(|(_, rest)| rest.split_whitespace().next());
+        let end = end.map(|word| word.trim_matches(['\'', '"']));
+        match end {
+            Some(end) => !lines.any(|line| line == end),
+            None => self.text.ends_with('\\'),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Page> {
+        Page::parse("page.md", text)
+    }
+
+    #[test]
+    fn commands_go_on_where_a_shell_would_read_on() {
+        let text = "# Title\n\n1. a list\n   ```console machine\n   $ cat <<EOF | sort\n   $ no command\n   EOF\n   printed\n   $ echo a \\\n       b\n   ```\n";
+        let page = parsed(text).unwrap();
+        let [block] = &page.blocks[..] else { panic!("{page:?}") };
+        assert_eq!(block.scene, Some(Scene::Machine));
+        let command = |line, text: &str, output: &[&str]| Command {
+            line,
+            text: text.to_owned(),
+            output: output.iter().map(|&line| line.to_owned()).collect(),
+        };
+        assert_eq!(
+            block.commands().unwrap(),
+            [
+                command(5, "cat <<EOF | sort\n$ no command\nEOF", &["printed"]),
+                command(9, "echo a \\\n    b", &[]),
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_passed_over_in_silence() {
+        for (text, told) in [
+            ("```\n$ gatecert issue\n```\n", "a fence without a language"),
+            ("text\n\n    $ gatecert issue\n", "an indented block"),
+            ("```yaml\nlisteners: []\n```\n", "where does this belong?"),
+            ("```toml\nstore = '/x'\n```\n", "where does this belong?"),
+            ("```sh\ngatecert issue\n```\n", "where does this belong?"),
+            ("```console clutser\n$ gatecert issue\n```\n", "neither `cluster` nor `machine`"),
+        ] {
+            let error = format!("{:#}", parsed(text).unwrap_err());
+            assert!(error.contains(told), "{error}");
+        }
+        let page = parsed("```console\nno command\n```\n").unwrap();
+        page.blocks[0].commands().unwrap_err();
+    }
+
+    #[test]
+    fn a_link_leads_somewhere() {
+        for (link, is_there) in [
+            ("docs/serve.md#sds", true),
+            ("#here", true),
+            ("https://example.com/x", true),
+            ("docs/none.md", false),
+        ] {
+            let page = Page::parse("README.md", &format!("[text]({link})\n")).unwrap();
+            assert_eq!(page.leads_somewhere().is_ok(), is_there, "{link}");
+        }
+        let page = Page::parse("docs/serve.md", "![text](images/none.svg) [text](../README.md)").unwrap();
+        assert_eq!(
+            page.leads_somewhere().unwrap_err().to_string(),
+            "docs/serve.md: `images/none.svg` is not there"
+        );
+    }
+
+    #[test]
+    fn a_manifest_belongs_to_the_cluster() {
+        let page = parsed("```yaml gateway.yaml\napiVersion: v1\nkind: Namespace\n```\n").unwrap();
+        assert_eq!(page.blocks[0].scene, Some(Scene::Cluster));
+        assert_eq!(page.blocks[0].file.as_deref(), Some("gateway.yaml"));
+        assert_eq!(parsed("```text\n$ shown\n```\n").unwrap().blocks[0].scene, None);
+    }
+}
