@@ -35,7 +35,9 @@ pub(crate) struct Shown {
 pub(crate) async fn read(url: &str) -> Result<Shown, Box<dyn Error + Send + Sync>> {
     let output = run(&["--enable-logging=stderr", "--dump-dom", url]).await?;
     let [dom, log] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let console = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
+    // The browser has pages of its own, which tell of a slow network.
+    let is_of_page = |line: &&str| line.contains("CONSOLE") && !line.contains("source: chrome://");
+    let console = log.lines().filter(is_of_page).map(str::to_owned).collect();
     Ok(Shown { dom, console })
 }
 
