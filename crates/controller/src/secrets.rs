@@ -102,8 +102,12 @@ impl Secrets {
                 None
             }
             Event::Apply(secret) | Event::InitApply(secret) => {
-                // Before the lock is taken: reading a certificate takes a while.
-                let (name, secret) = (name_of(secret), KnownSecret::of(secret));
+                let name = name_of(secret);
+                if self.write().is_known(&name, secret) {
+                    return None;
+                }
+                // Without the lock: reading a certificate takes a while.
+                let secret = KnownSecret::of(secret);
                 self.write().apply(name, secret)
             }
             Event::Delete(secret) => self.write().delete(name_of(secret), &secret.uid().unwrap_or_default()),
@@ -116,6 +120,19 @@ impl Secrets {
 }
 
 impl Known {
+    /// Whether just this version is known: what was written comes back by the watch, and all comes again where a list does.
+    fn is_known(&mut self, name: &ObjectName, secret: &Secret) -> bool {
+        let is_known = self.secrets.get(name).is_some_and(|known| {
+            known.version != 0
+                && known.version == version_of(secret)
+                && secret.uid().as_ref() == Some(&known.uid)
+        });
+        if let Some(listed) = self.listed.as_mut().filter(|_| is_known) {
+            listed.insert(name.clone());
+        }
+        is_known
+    }
+
     fn apply(&mut self, name: ObjectName, secret: KnownSecret) -> Option<ObjectName> {
         if let Some(listed) = &mut self.listed {
             listed.insert(name.clone());
@@ -155,7 +172,7 @@ impl KnownSecret {
     pub(crate) fn of(secret: &Secret) -> Self {
         Self {
             uid: secret.uid().unwrap_or_default(),
-            version: secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default(),
+            version: version_of(secret),
             ownership: ownership_of(secret),
             content: content(secret),
             part: secret.labels().get(annotation::PART).cloned(),
@@ -163,6 +180,11 @@ impl KnownSecret {
             template: secret.annotations().get(annotation::SECRET_TEMPLATE).cloned(),
         }
     }
+}
+
+/// Its version, which grows; 0 where there is none.
+fn version_of(secret: &Secret) -> u64 {
+    secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 fn ownership_of(secret: &Secret) -> Ownership {
@@ -243,6 +265,21 @@ mod tests {
         assert_eq!(version(&secrets), Some(12));
         assert!(secrets.observe(&Event::Delete(secret("2", "13"))).is_some());
         assert_eq!(version(&secrets), None);
+    }
+
+    #[test]
+    fn what_is_known_already_is_no_news() {
+        let secrets = Secrets::default();
+        let known = secrets.insert(&secret("1", "10"));
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))), None);
+        assert!(Arc::ptr_eq(&known, &secrets.get(&ObjectName::new("a", "s")).unwrap()), "it was read again");
+        // A list that has it again keeps it.
+        secrets.observe(&Event::Init);
+        assert_eq!(secrets.observe(&Event::InitApply(secret("1", "10"))), None);
+        secrets.observe(&Event::InitDone);
+        assert_eq!(version(&secrets), Some(10));
+        assert!(secrets.observe(&Event::Apply(secret("1", "11"))).is_some());
+        assert!(secrets.observe(&Event::Apply(secret("2", "11"))).is_some());
     }
 
     #[test]
