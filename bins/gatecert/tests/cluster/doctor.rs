@@ -1,8 +1,8 @@
 //! Names that are well, what is outside of the cluster, and what gatecert's own objects say.
 
 use crate::Outcome;
-use crate::manifest::{certificate, gateway, http, https, route};
-use crate::world::{PATH, World, ready, ready_issuer, refused};
+use crate::manifest::{certificate, gateway, http, https, object, route};
+use crate::world::{PATH, World, condition, ready, ready_issuer, refused};
 use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_render::Answer;
 use k8s_openapi::api::core::v1::Service;
@@ -52,7 +52,7 @@ pub async fn a_name_that_is_well(world: &World) -> Outcome {
 
 pub async fn what_is_outside(world: &World) -> Outcome {
     let dns = world.cluster.pebble.challtestsrv();
-    for host in ["servfail", "caa", "elsewhere", "family"] {
+    for host in ["servfail", "caa", "method", "elsewhere", "family"] {
         well(world, host, &format!("{host}.outside.test")).await?;
         world.answers(&format!("{host}.outside.test"), "/app", 200).await?;
     }
@@ -68,6 +68,8 @@ pub async fn what_is_outside(world: &World) -> Outcome {
     dns.add_caa("caa.outside.test", &[("issue", "letsencrypt.org; accounturi=https://ca.test/acct/2")])
         .await?;
     world.doctor("caa.outside.test", &[]).await?.expect(&["caa-account"]);
+    dns.add_caa("method.outside.test", &[("issue", "letsencrypt.org; validationmethods=dns-01")]).await?;
+    world.doctor("method.outside.test", &[]).await?.expect(&["caa-method"]);
 
     // The gateway's address is that of its load balancer.
     let services: Api<Service> = Api::namespaced(world.cluster.client.clone(), "istio-system");
@@ -86,6 +88,38 @@ pub async fn what_is_outside(world: &World) -> Outcome {
     Ok(())
 }
 
+/// What takes all paths of a name, and what a CA makes of it.
+pub async fn what_port_80_answers(world: &World) -> Outcome {
+    let host = "www.port80.test";
+    well(world, "port80", host).await?;
+    let web = "route: [{destination: {host: web.app.svc.cluster.local, port: {number: 8000}}}]";
+    let nobody = web.replace("web.app", "nobody.app");
+    let late = format!("fault: {{delay: {{percentage: {{value: 100}}, fixedDelay: 12s}}}}, {web}");
+    for (answer, path, status, kind) in [
+        ("redirect: {uri: /again}", PATH, 301, "http-redirects"),
+        ("redirect: {authority: www.target.test}", PATH, 301, "http-redirect-elsewhere"),
+        ("redirect: {port: 8443}", PATH, 301, "http-redirect-target"),
+        (nobody.as_str(), PATH, 503, "http-error"),
+        ("directResponse: {status: 200}", PATH, 200, "http-answered"),
+        (late.as_str(), "/late", 200, "http-timeout"),
+    ] {
+        let name = format!("as-{}", kind.trim_start_matches("http-"));
+        let spec = format!("{{hosts: [{host}], gateways: [istio-system/port80], http: [{{{answer}}}]}}");
+        let before = route("port80", host);
+        world.delete(&before).await?;
+        let all = object("networking.istio.io/v1", "VirtualService", "app", &name, &spec);
+        world.apply(&all).await?;
+        world.answers(host, path, status).await?;
+        let report = world.doctor(host, &[]).await?;
+        report.expect(&[kind]);
+        assert!(report.check(kind)["object"].as_str().unwrap().contains("port80.test"), "{report:#?}");
+        world.delete(&all).await?;
+        world.apply(&before).await?;
+        world.answers(host, PATH, 404).await?;
+    }
+    Ok(())
+}
+
 /// Writes what the Certificate `says` says.
 async fn says(world: &World, status: &Value) -> Outcome {
     world.status("Certificate", Some("istio-system"), "says", status).await
@@ -99,6 +133,26 @@ pub async fn what_the_certificate_says(world: &World) -> Outcome {
     let report = world.doctor(host, &[]).await?;
     report.expect(&["certificate-not-ready"]);
     assert_eq!(report.check("certificate-not-ready")["object"], "Certificate istio-system/says");
+
+    let issuing = json!({"conditions": [
+        condition("Ready", "False", "DoesNotExist", ""), condition("Issuing", "True", "DomainLimit", "waits")]});
+    says(world, &issuing).await?;
+    world.doctor(host, &[]).await?.expect(&["certificate-issuing"]);
+
+    let mut planned = ready();
+    planned["renewalTime"] = json!("2099-01-02T00:00:00Z");
+    says(world, &planned).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&[]);
+    report.check("renewal-unknown");
+    planned["ari"] = json!({
+        "certificateID": "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", "windowStart": "2099-01-01T00:00:00Z",
+        "windowEnd": "2099-01-03T00:00:00Z", "selected": "2099-01-02T00:00:00Z", "askAgainAt": "2026-01-01T00:00:00Z"});
+    says(world, &planned).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&[]);
+    report.check("renewal-ok");
+    says(world, &json!({"ari": null})).await?;
 
     let mut overdue = ready();
     overdue["renewalTime"] = json!("2026-01-01T00:00:00Z");
@@ -121,6 +175,9 @@ pub async fn what_the_certificate_says(world: &World) -> Outcome {
     world.status("ClusterIssuer", None, "letsencrypt", &ready_issuer()).await?;
     world.lease(600).await?;
     world.doctor(host, &[]).await?.expect(&["controller-stale"]);
+    let lease = "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: gatecert-controller, namespace: gatecert-system}\n";
+    world.delete(lease).await?;
+    world.doctor(host, &[]).await?.expect(&["controller-missing"]);
     world.lease(-3600).await?;
 
     world

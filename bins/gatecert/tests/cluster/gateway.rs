@@ -7,11 +7,15 @@ use crate::world::{PATH, World};
 use gatecert_render::{Answer, ServiceName};
 use gatecert_testkit::cluster::service;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 /// Where the responder is.
 const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+/// How long it takes until the next object is younger.
+const AGE: Duration = Duration::from_millis(1100);
 
 const SECURITY: &str = "security.istio.io/v1";
 
@@ -136,6 +140,16 @@ pub async fn policies(world: &World) -> Outcome {
     world.delete(&deny).await?;
     world.answers(host, PATH, 200).await?;
 
+    // Whom it denies is known when a request comes, and who the CA will be is not.
+    let some = deny.replace("rules: [{", "rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}], ");
+    world.apply(&some).await?;
+    world.answers(host, PATH, 403).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["http-denied", "policy-may-deny"]);
+    assert_eq!(report.check("policy-may-deny")["object"], "AuthorizationPolicy istio-system/deny");
+    world.delete(&some).await?;
+    world.answers(host, PATH, 200).await?;
+
     // Whoever has no token is not among those that are allowed.
     let tokens = format!("{{{selector}, jwtRules: [{{issuer: ca.test, jwks: '{JWKS}'}}]}}");
     let tokens = object(SECURITY, "RequestAuthentication", "istio-system", "tokens", &tokens);
@@ -210,10 +224,51 @@ pub async fn the_responder(world: &World) -> Outcome {
     report.expect(&[]);
     report.check("responder-ok");
 
+    // The responder speaks plain HTTP. A rule beside the gateway is one for the whole mesh, behind that of gatecert.
+    let by_tls = |namespace, name| {
+        let spec = "{host: gatecert-responder.gatecert-system.svc.cluster.local, trafficPolicy: {tls: {mode: SIMPLE}}}";
+        object("networking.istio.io/v1", "DestinationRule", namespace, name, spec)
+    };
+    let of_mesh = by_tls("istio-system", "by-tls");
+    world.apply(&of_mesh).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
+    let instead = by_tls("gatecert-system", "gatecert-responder");
+    world.apply(&instead).await?;
+    world.answers(host, PATH, 503).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["responder-tls"]);
+    assert_eq!(report.check("responder-tls")["object"], "DestinationRule gatecert-system/gatecert-responder");
+    world.apply(&instead.replace("SIMPLE", "DISABLE")).await?;
+    world.answers(host, PATH, 200).await?;
+    world.delete(&of_mesh).await?;
+
     world.apply(&there.replace("ready: true", "ready: false")).await?;
     world.answers(host, PATH, 503).await?;
     world.doctor(host, &[]).await?.expect(&["responder-down"]);
     responder.abort();
+    Ok(())
+}
+
+/// Two Gateways with HTTPS for one host: istiod takes the older one.
+pub async fn a_gateway_that_is_passed_over(world: &World) -> Outcome {
+    let host = "www.twice.test";
+    well(world, "twice", host).await?;
+    world.is_taken(host, true).await?;
+    // Ages are counted in whole seconds.
+    tokio::time::sleep(AGE).await;
+    world.secret("younger", "other.test", -1, 60).await?;
+    world.apply(&gateway("younger", &[https("younger", host, "younger")])).await?;
+    // A third one shows that istiod has seen the second.
+    well(world, "thrice", "www.thrice.test").await?;
+    world.is_taken("www.thrice.test", true).await?;
+    world.is_taken(host, true).await?;
+    let report = world.doctor(host, &[]).await?;
+    let shadowed = report.check("gateway-shadowed");
+    assert_eq!(shadowed["object"], "Gateway istio-system/twice");
+    assert!(shadowed["message"].as_str().unwrap().contains("Gateway istio-system/younger"), "{report:#?}");
+    // Whoever leaves the host to one of them is well.
+    world.delete(&gateway("younger", &[https("younger", host, "younger")])).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
     Ok(())
 }
 

@@ -58,6 +58,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         world,
         doctor::a_name_that_is_well,
         doctor::what_is_outside,
+        doctor::what_port_80_answers,
         doctor::what_the_certificate_says,
         doctor::what_may_not_be_read,
         gateway::nobody_serves_it,
@@ -67,8 +68,10 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::a_path_that_is_taken,
         gateway::policies,
         gateway::the_responder,
+        gateway::a_gateway_that_is_passed_over,
         gateway::other_gateways,
         secret::what_clients_refuse,
+        secret::what_is_no_certificate_yet,
         secret::what_is_not_written,
     ]
 }

@@ -40,20 +40,47 @@ pub async fn what_clients_refuse(world: &World) -> Outcome {
     Ok(())
 }
 
+pub async fn what_is_no_certificate_yet(world: &World) -> Outcome {
+    let host = "www.yet.test";
+    well(world, "yet", host).await?;
+    world.is_taken(host, true).await?;
+    let stand_in = rcgen::generate_simple_self_signed([host.to_owned()])?;
+    let (chain, key) = (stand_in.cert.pem(), stand_in.signing_key.serialize_pem());
+    let labels = "{gatecert.dev/part: placeholder, app.kubernetes.io/managed-by: gatecert}";
+    world.apply(&tls_secret("yet", labels, &chain, &key)).await?;
+    world.is_taken(host, false).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["secret-placeholder"]);
+    assert_eq!(report.check("secret-placeholder")["object"], "Secret istio-system/yet");
+
+    let other = "www.garbled.test";
+    well(world, "garbled", other).await?;
+    world.is_taken(other, true).await?;
+    let (_, key) = world.pair(other, -1, 60);
+    world.secret_of("garbled", "no certificate", &key).await?;
+    let report = world.doctor(other, &[]).await?;
+    report.expect(&["secret-unreadable"]);
+    Ok(())
+}
+
+/// A Secret beside the Envoys.
+fn tls_secret(name: &str, labels: &str, chain: &str, key: &str) -> String {
+    let (chain, key) = (base64(chain), base64(key));
+    format!(
+        "apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: {{name: {name}, namespace: istio-system, labels: {labels}}}
+data: {{tls.crt: {chain}, tls.key: {key}}}
+"
+    )
+}
+
 pub async fn what_is_not_written(world: &World) -> Outcome {
     let host = "www.foreign.test";
     well(world, "foreign", host).await?;
     let (chain, key) = world.pair(host, -1, 60);
-    let foreign = format!(
-        "apiVersion: v1
-kind: Secret
-type: kubernetes.io/tls
-metadata: {{name: foreign, namespace: istio-system}}
-data: {{tls.crt: {}, tls.key: {}}}
-",
-        base64(&chain),
-        base64(&key)
-    );
+    let foreign = tls_secret("foreign", "{}", &chain, &key);
     world.delete(&foreign).await?;
     world.apply(&foreign).await?;
     world.doctor(host, &[]).await?.expect(&["secret-foreign"]);

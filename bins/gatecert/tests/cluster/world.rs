@@ -246,7 +246,8 @@ pub async fn run(arguments: &[&str]) -> Result<Report, Box<dyn Error + Send + Sy
     Ok(Report { code: output.status.code().unwrap_or(-1), checks })
 }
 
-fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+/// A condition of generation 1.
+pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
     json!({
         "type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": 1,
         "lastTransitionTime": "2026-01-01T00:00:00Z",

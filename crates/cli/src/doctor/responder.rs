@@ -83,10 +83,12 @@ fn tls(facts: &ResponderFacts, client: &str) -> Option<Verdict> {
 }
 
 /// The DestinationRule that istiod takes: of the client's namespace, then the Service's, then the mesh's; in each the
-/// closest.
+/// closest. Clients in the mesh's namespace, as ingress gateways often are, have none before the Service's: rules there are
+/// meant for all.
 fn rule_for<'a>(facts: &'a ResponderFacts, client: &str) -> Option<&'a DynamicObject> {
-    let homes = [client, facts.service.namespace.as_str(), ROOT];
-    homes.into_iter().find_map(|home| {
+    let own = (client != ROOT).then_some(client);
+    let mut homes = own.into_iter().chain([facts.service.namespace.as_str(), ROOT]);
+    homes.find_map(|home| {
         let here = facts.mesh.destination_rules.iter().filter(|rule| name_of(*rule).namespace == home);
         let seen = here.filter(|rule| is_seen(rule, home, client));
         seen.filter_map(|rule| Some((closeness(rule, &facts.service, home)?, rule)))
@@ -221,6 +223,12 @@ mod tests {
         assert_eq!(of(vec![of_gateway.clone(), beside], false), "responder-tls");
         let closer = rule("infra", "gatecert-responder.gatecert-system.svc.cluster.local", "DISABLE");
         assert_eq!(of(vec![of_gateway, closer], false), "responder-ok");
+        let of_mesh = rule(ROOT, "gatecert-responder.gatecert-system.svc.cluster.local", "SIMPLE");
+        let mut at_root = facts();
+        at_root.clients = [ROOT.to_owned()].into();
+        at_root.mesh.destination_rules =
+            vec![of_mesh, rule("gatecert-system", "gatecert-responder", "DISABLE")];
+        assert_eq!(kind(&at_root), "responder-ok", "a rule for all comes behind the Service's");
         assert_eq!(of(vec![rule("elsewhere", "*.local", "SIMPLE")], false), "responder-ok");
         let mut private = rule(ROOT, "*.local", "SIMPLE");
         private.data["spec"]["exportTo"] = json!(["."]);
