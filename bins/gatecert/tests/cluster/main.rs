@@ -5,6 +5,7 @@
 mod doctor;
 mod gateway;
 mod manifest;
+mod migration;
 mod secret;
 mod world;
 
@@ -73,5 +74,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         secret::what_clients_refuse,
         secret::what_is_no_certificate_yet,
         secret::what_is_not_written,
+        // The last: its Gateways are in the way of others.
+        migration::what_a_cluster_has,
     ]
 }

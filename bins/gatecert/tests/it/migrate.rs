@@ -1,5 +1,5 @@
-//! Migrating what is in a cluster. The API server is a script, since no real one has cert-manager's definitions of 2018;
-//! what it answers is what kube-apiserver answers to these requests.
+//! Migrating what is in a cluster, by a scripted API server: pages of one object, refusals, fields that are newer than this
+//! program. What a real one has is migrated in `tests/cluster/migration.rs`.
 
 use crate::setting::{Run, finish, gatecert};
 use serde_json::{Value, json};
