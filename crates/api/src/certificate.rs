@@ -334,7 +334,7 @@ pub struct RenewalInformation {
     /// The time in the window that was chosen at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<Time>,
-    /// When the CA is asked again, as of the last answer that changed anything here.
+    /// When the CA is asked again, as of the last time that this status was written.
     pub ask_again_at: Time,
     /// Where the CA explains the window.
     #[serde(rename = "explanationURL", skip_serializing_if = "Option::is_none")]

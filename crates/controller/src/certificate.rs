@@ -23,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 
@@ -92,23 +92,55 @@ enum Outcome {
     Interrupted,
 }
 
-/// A turn to look at a Certificate, kept until the status is written. It is given up by who waits for a CA: that is to keep no
-/// others waiting.
-type Turn<'a> = Option<SemaphorePermit<'a>>;
+/// How long a turn is kept at the most: whoever waits longer, for a CA or for an API server that has to be asked again, is to keep
+/// no others waiting.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+
+/// A turn to look at a Certificate. It is given up by who waits for a CA.
+#[derive(Debug)]
+struct Turn<'a>(Mutex<Option<SemaphorePermit<'a>>>);
+
+impl Turn<'_> {
+    fn give_up(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// How the CA is asked about a renewal.
+#[derive(Clone, Copy)]
+enum Asking<'a, 'permit> {
+    /// At once, since it is about a certificate that was issued just now.
+    AtOnce,
+    /// Later, where many are asked about; the turn ends with the question.
+    Paced(&'a Turn<'permit>),
+}
 
 /// Brings one Certificate to where it should be.
 pub(crate) async fn reconcile(certificate: Arc<Certificate>, controller: Arc<Controller>) -> Action {
     // At the start all Certificates are looked at at once. Those that wait for their turn have no room yet for more.
-    let turn = controller.turns.acquire().await.ok();
-    Box::pin(reconcile_now(&certificate, &controller, turn)).await
+    let turn = Turn(Mutex::new(controller.turns.acquire().await.ok()));
+    // It may have changed, or gone, while others had theirs.
+    match controller.certificates.current(&certificate) {
+        Some(current) => Box::pin(reconcile_in_turn(&current, &controller, &turn)).await,
+        None => Action::await_change(),
+    }
+}
+
+async fn reconcile_in_turn(certificate: &Certificate, controller: &Controller, turn: &Turn<'_>) -> Action {
+    let mut look = Box::pin(reconcile_now(certificate, controller, turn));
+    if let Ok(action) = tokio::time::timeout(LONGEST_TURN, &mut look).await {
+        return action;
+    }
+    turn.give_up();
+    look.await
 }
 
 /// Whatever waits is boxed: a look that waits for a permit to issue has no room for its report yet.
-async fn reconcile_now(certificate: &Certificate, controller: &Controller, mut turn: Turn<'_>) -> Action {
+async fn reconcile_now(certificate: &Certificate, controller: &Controller, turn: &Turn<'_>) -> Action {
     let mut status = controller.certificates.status(certificate);
     let wish = wish(certificate, controller);
     let (present, outcome) = match &wish {
-        Ok(wish) => look(certificate, wish, controller, &mut status, &mut turn).await,
+        Ok(wish) => look(certificate, wish, controller, &mut status, turn).await,
         Err(obstacle) => (None, Outcome::Blocked(obstacle.clone())),
     };
     match &outcome {
@@ -170,14 +202,14 @@ async fn look(
     wish: &Wish,
     controller: &Controller,
     status: &mut CertificateStatus,
-    turn: &mut Turn<'_>,
+    turn: &Turn<'_>,
 ) -> (Option<Arc<KnownSecret>>, Outcome) {
     let present = match Box::pin(present(wish, controller)).await {
         Ok(present) => present,
         Err(obstacle) => return (None, Outcome::Blocked(obstacle)),
     };
     if let Some(known) = &present {
-        ask_for_window(certificate, wish, controller, known, status, turn).await;
+        ask_for_window(certificate, wish, controller, known, status, Asking::Paced(turn)).await;
     }
     let is_forced = controller.certificates.asks_for_renewal(certificate);
     let plan = observed(wish, controller, present.as_deref(), status, is_forced, plan);
@@ -206,7 +238,7 @@ async fn look(
         Plan::Issue { reason, resume } => {
             let kind = order_kind(&reason, resume.is_some(), wish, present.as_deref(), status);
             let tally = Tally::new(kind);
-            *turn = None;
+            turn.give_up();
             Box::pin(issue(certificate, wish, controller, present.as_ref(), status, &reason, &tally)).await
         }
     };
@@ -309,14 +341,14 @@ fn stored(present: Option<&KnownSecret>) -> (Stored<'_>, Option<&Origin>) {
 }
 
 /// Asks the CA when the published certificate should be renewed, if that is due. To a leader that begins nearly all questions
-/// are: then most are put off. Behind an issuance, which has no turn, it is asked at once.
+/// are: then most are put off.
 async fn ask_for_window(
     certificate: &Certificate,
     wish: &Wish,
     controller: &Controller,
     present: &KnownSecret,
     status: &mut CertificateStatus,
-    turn: &mut Turn<'_>,
+    asking: Asking<'_, '_>,
 ) {
     let Some(facts) = facts_of(present) else { return };
     let (now, window) = (controller.now(), window_of(status));
@@ -326,20 +358,24 @@ async fn ask_for_window(
     }
     let Some(id) = renewal::question(facts, window.as_ref(), now) else { return };
     let known = StoredWindow::of(window, id, now);
-    let url_before = status.ari.take().and_then(|ari| ari.explanation_url);
-    let (answer, explanation_url) = if turn.is_some() && controller.questions.check().is_err() {
-        (known.put_off(PUT_OFF, now, rand::random()), url_before)
-    } else {
-        *turn = None;
-        tracing::debug!(certificate = %ObjectRef::from_obj(certificate), "asking when to renew");
-        match Box::pin(client.renewal_info(id)).await {
-            Ok(info) => {
-                let answer = known.answered(info.window, info.retry_after, now, rand::random());
-                (answer, info.explanation_url.map(|url| url.to_string()))
+    let before = status.ari.take().filter(|ari| ari.certificate_id == id.to_string());
+    let url_before = before.and_then(|ari| ari.explanation_url);
+    let (answer, explanation_url) =
+        if matches!(asking, Asking::Paced(_)) && controller.questions.check().is_err() {
+            (known.put_off(PUT_OFF, now, rand::random()), url_before)
+        } else {
+            if let Asking::Paced(turn) = asking {
+                turn.give_up();
             }
-            Err(error) => (known.failed(error.retry(), now), url_before),
-        }
-    };
+            tracing::debug!(certificate = %ObjectRef::from_obj(certificate), "asking when to renew");
+            match Box::pin(client.renewal_info(id)).await {
+                Ok(info) => {
+                    let answer = known.answered(info.window, info.retry_after, now, rand::random());
+                    (answer, info.explanation_url.map(|url| url.to_string()))
+                }
+                Err(error) => (known.failed(error.retry(), now), url_before),
+            }
+        };
     controller.certificates.will_ask(certificate, answer.ask_at);
     status.ari = Some(renewal_information(&answer, explanation_url));
 }
@@ -374,7 +410,7 @@ async fn issue(
                 controller.metrics.issued("issued", took);
             }
             status.ari = None;
-            ask_for_window(certificate, wish, controller, &known, status, &mut None).await;
+            ask_for_window(certificate, wish, controller, &known, status, Asking::AtOnce).await;
             match observed(wish, controller, Some(&known), status, false, plan) {
                 Plan::UpToDate { look_again_at } => Outcome::Issued(look_again_at),
                 _ => Outcome::Issued(now),
@@ -444,16 +480,26 @@ mod tests {
         size_of::<F>()
     }
 
-    fn bytes_now() -> usize {
-        bytes(|certificate: &'static Certificate, controller: &'static Controller| {
-            reconcile_now(certificate, controller, None)
-        })
+    /// What a look is that waits for a permit to issue, with all that is boxed in it.
+    fn bytes_for_a_permit() -> usize {
+        type With<'a> = (&'a Certificate, &'a Wish, &'a Controller, &'a Turn<'a>);
+        let now = bytes(|(certificate, _, controller, turn): With<'static>, ()| {
+            reconcile_now(certificate, controller, turn)
+        });
+        let in_turn = bytes(|(certificate, _, controller, turn): With<'static>, ()| {
+            reconcile_in_turn(certificate, controller, turn)
+        });
+        type Issue<'a> = (&'a mut CertificateStatus, &'a Reason, &'a Tally);
+        let issue = bytes(|(certificate, wish, controller, _): With<'static>, more: Issue<'static>| {
+            issue(certificate, wish, controller, None, more.0, more.1, more.2)
+        });
+        now + in_turn + issue
     }
 
     /// Ten thousand may wait for their turn, or for an issuance to end.
     #[test]
     fn those_that_wait_are_small() {
-        let (for_a_turn, for_a_permit) = (bytes(reconcile), bytes_now());
-        assert!(for_a_turn <= 256 && for_a_permit <= 2048, "{for_a_turn} and {for_a_permit} bytes each");
+        let (for_a_turn, for_a_permit) = (bytes(reconcile), bytes_for_a_permit());
+        assert!(for_a_turn <= 256 && for_a_permit <= 4096, "{for_a_turn} and {for_a_permit} bytes each");
     }
 }

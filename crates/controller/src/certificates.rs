@@ -25,8 +25,8 @@ pub(crate) struct Certificates {
 struct Index {
     /// The Certificates that want a Secret, the oldest first.
     by_secret: HashMap<ObjectName, Vec<Rival>>,
-    /// The Secret that a Certificate wants, so that it can be taken out of the map above.
-    wants: HashMap<String, ObjectName>,
+    /// The Secret that a Certificate wants, so that it can be taken out of the map above, and the generation that wants it.
+    wants: HashMap<String, (ObjectName, i64)>,
     /// Statuses that were written and may not have come back by the watch.
     written: HashMap<String, Box<(String, CertificateStatus)>>,
     /// Statuses that could not be written. They hold what else is lost: failures, what was ordered.
@@ -108,8 +108,14 @@ impl Certificates {
     pub(crate) fn observe(&self, event: &Event<Certificate>) -> Vec<ObjectRef<Certificate>> {
         match event {
             Event::Apply(certificate) | Event::InitApply(certificate) => {
-                self.index().apply(certificate);
-                vec![ObjectRef::from_obj(certificate)]
+                let mut index = self.index();
+                let mut changed = index.apply(certificate);
+                // Until a list is complete the store has what was there before.
+                if matches!(event, Event::Apply(_)) {
+                    index.forget_written(certificate);
+                }
+                changed.push(ObjectRef::from_obj(certificate));
+                changed
             }
             Event::Delete(certificate) => {
                 self.deleted.send_modify(|count| *count = count.wrapping_add(1));
@@ -160,6 +166,12 @@ impl Certificates {
         of_it.iter().map(|certificate| ObjectRef::from_obj(&**certificate)).collect()
     }
 
+    /// A Certificate as it is now, if it is still there.
+    pub(crate) fn current(&self, certificate: &Certificate) -> Option<Arc<Certificate>> {
+        let current = self.store.get(&ObjectRef::from_obj(certificate))?;
+        (current.uid() == certificate.uid()).then_some(current)
+    }
+
     /// How a Certificate stands, as far as is known: the status that was to be written last, whether or not it was.
     pub(crate) fn status(&self, certificate: &Certificate) -> CertificateStatus {
         let uid = certificate.uid().unwrap_or_default();
@@ -190,11 +202,7 @@ impl Certificates {
         if let Some(written) = self.index().written.get(&uid) {
             return written.1.clone();
         }
-        let stored = self
-            .store
-            .get(&ObjectRef::from_obj(certificate))
-            .filter(|stored| stored.uid() == certificate.uid());
-        stored.and_then(|stored| stored.status.clone()).unwrap_or_default()
+        self.current(certificate).and_then(|stored| stored.status.clone()).unwrap_or_default()
     }
 
     /// Remembers a status that was written, until the watch brings that version.
@@ -235,12 +243,19 @@ impl Certificates {
         (index.wants.contains_key(uid), index.running.contains_key(uid))
     }
 
-    /// Marks an issuance as under way.
+    /// Marks an issuance as under way. It comes to nothing at once where the Certificate is another one by now, or gone.
     pub(crate) fn begin(&self, certificate: &Certificate) -> Running<'_> {
         let uid = certificate.uid().unwrap_or_default();
-        let (sender, interruption) = watch::channel(None);
         let generation = certificate.metadata.generation.unwrap_or_default();
-        self.index().running.insert(uid.clone(), (generation, sender));
+        let mut index = self.index();
+        let come_to_nothing = match index.wants.get(&uid) {
+            None => Some(Interruption::Deleted),
+            Some((_, known)) if *known != generation => Some(Interruption::Changed),
+            Some(_) => None,
+        };
+        let (sender, interruption) = watch::channel(come_to_nothing);
+        index.running.insert(uid.clone(), (generation, sender));
+        drop(index);
         Running { certificates: self, uid, interruption }
     }
 }
@@ -282,26 +297,39 @@ impl Rival {
 }
 
 impl Index {
-    fn apply(&mut self, certificate: &Certificate) {
+    /// Takes in a Certificate, and gives those that may have the Secret which it wants no more.
+    fn apply(&mut self, certificate: &Certificate) -> Vec<ObjectRef<Certificate>> {
         let uid = certificate.uid().unwrap_or_default();
         let secret = secret_of(certificate);
-        if self.wants.get(&uid) != Some(&secret) {
-            self.release(&uid);
+        let generation = certificate.metadata.generation.unwrap_or_default();
+        let mut released = Vec::new();
+        if self.wants.get(&uid).is_none_or(|(wanted, _)| *wanted != secret) {
+            released = self.release(&uid);
             let name = ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
             let rival = Rival { age: age_of(certificate), name };
             let rivals = self.by_secret.entry(secret.clone()).or_default();
             let place = rivals.partition_point(|other| other.age < rival.age);
             rivals.insert(place, rival);
-            self.wants.insert(uid.clone(), secret);
         }
-        let version = certificate.resource_version();
-        if self.written.get(&uid).is_some_and(|written| version.as_ref() == Some(&written.0)) {
-            self.written.remove(&uid);
-        }
-        if let Some((generation, running)) = self.running.get(&uid)
-            && certificate.metadata.generation != Some(*generation)
+        self.wants.insert(uid.clone(), (secret, generation));
+        if let Some((of, running)) = self.running.get(&uid)
+            && generation != *of
         {
             running.send_replace(Some(Interruption::Changed));
+        }
+        released
+    }
+
+    /// Forgets a status that was written, once the store has that version or a later one.
+    fn forget_written(&mut self, certificate: &Certificate) {
+        let uid = certificate.uid().unwrap_or_default();
+        let is_there = |written: &(String, CertificateStatus)| match (version(certificate), written.0.parse())
+        {
+            (Some(stored), Ok(written)) => stored >= written,
+            _ => certificate.resource_version().as_ref() == Some(&written.0),
+        };
+        if self.written.get(&uid).is_some_and(|written| is_there(written)) {
+            self.written.remove(&uid);
         }
     }
 
@@ -318,26 +346,99 @@ impl Index {
         if let Some((_, running)) = self.running.get(uid) {
             running.send_replace(Some(Interruption::Deleted));
         }
-        let secret = self.release(uid);
-        let rivals = secret.and_then(|secret| self.by_secret.get(&secret));
-        rivals.into_iter().flatten().map(Rival::reference).collect()
+        self.release(uid)
     }
 
-    fn release(&mut self, uid: &str) -> Option<ObjectName> {
-        let secret = self.wants.remove(uid)?;
-        if let Some(rivals) = self.by_secret.get_mut(&secret) {
-            rivals.retain(|rival| rival.age.1 != uid);
-            if rivals.is_empty() {
-                self.by_secret.remove(&secret);
-            }
+    /// Takes a Certificate away from the Secret that it wants, and gives the others that want it.
+    fn release(&mut self, uid: &str) -> Vec<ObjectRef<Certificate>> {
+        let Some((secret, _)) = self.wants.remove(uid) else { return Vec::new() };
+        let Some(rivals) = self.by_secret.get_mut(&secret) else { return Vec::new() };
+        rivals.retain(|rival| rival.age.1 != uid);
+        let left: Vec<_> = rivals.iter().map(Rival::reference).collect();
+        if left.is_empty() {
+            self.by_secret.remove(&secret);
         }
-        Some(secret)
+        left
     }
 
     /// After a complete list: what it did not have was deleted while nobody watched.
     fn keep_only(&mut self, listed: &[Arc<Certificate>]) -> Vec<ObjectRef<Certificate>> {
+        listed.iter().for_each(|certificate| self.forget_written(certificate));
         let listed: HashSet<_> = listed.iter().filter_map(|certificate| certificate.uid()).collect();
         let gone: Vec<_> = self.wants.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
         gone.iter().flat_map(|uid| self.forget(uid)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatecert_api::CertificateSpec;
+    use kube::runtime::reflector;
+
+    fn certificate(name: &str, secret: &str, generation: i64, version: &str) -> Certificate {
+        let spec = CertificateSpec { secret_name: secret.to_owned(), ..CertificateSpec::default() };
+        let mut certificate = Certificate::new(name, spec);
+        let metadata = &mut certificate.metadata;
+        metadata.namespace = Some("a".to_owned());
+        metadata.uid = Some(format!("uid-of-{name}"));
+        metadata.generation = Some(generation);
+        metadata.resource_version = Some(version.to_owned());
+        certificate
+    }
+
+    fn come_to_nothing(certificates: &Certificates, certificate: &Certificate) -> Option<Interruption> {
+        *certificates.begin(certificate).interruption.borrow()
+    }
+
+    #[test]
+    fn an_issuance_of_what_has_changed_or_gone_comes_to_nothing() {
+        let certificates = Certificates::new(reflector::store().0);
+        let first = certificate("one", "s", 1, "10");
+        assert_eq!(come_to_nothing(&certificates, &first), Some(Interruption::Deleted));
+        certificates.observe(&Event::Apply(first.clone()));
+        assert_eq!(come_to_nothing(&certificates, &first), None);
+        let second = certificate("one", "s", 2, "11");
+        certificates.observe(&Event::Apply(second.clone()));
+        assert_eq!(come_to_nothing(&certificates, &first), Some(Interruption::Changed));
+        assert_eq!(come_to_nothing(&certificates, &second), None);
+        certificates.observe(&Event::Delete(second.clone()));
+        assert_eq!(come_to_nothing(&certificates, &second), Some(Interruption::Deleted));
+    }
+
+    #[test]
+    fn a_rival_hears_of_a_secret_that_is_given_up() {
+        let certificates = Certificates::new(reflector::store().0);
+        let names = |event| {
+            let changed = certificates.observe(&event).into_iter().map(|reference| reference.name);
+            changed.collect::<Vec<_>>()
+        };
+        assert_eq!(names(Event::Apply(certificate("one", "s", 1, "10"))), ["one"]);
+        assert_eq!(names(Event::Apply(certificate("two", "s", 1, "11"))), ["two"]);
+        assert_eq!(names(Event::Apply(certificate("one", "s", 1, "12"))), ["one"]);
+        assert_eq!(names(Event::Apply(certificate("one", "other", 2, "13"))), ["two", "one"]);
+        assert_eq!(names(Event::Apply(certificate("one", "s", 3, "14"))), ["one"]);
+        assert_eq!(names(Event::Delete(certificate("one", "s", 3, "15"))), ["two"]);
+    }
+
+    #[test]
+    fn a_written_status_stays_until_the_store_has_it() {
+        let (store, mut writer) = reflector::store();
+        let certificates = Certificates::new(store);
+        let mut hear = |event: Event<Certificate>| {
+            writer.apply_watcher_event(&event);
+            certificates.observe(&event);
+            certificates.written_status(&certificate("one", "s", 1, "10")).revision
+        };
+        hear(Event::Apply(certificate("one", "s", 1, "10")));
+        let status = CertificateStatus { revision: Some(2), ..CertificateStatus::default() };
+        certificates.wrote(&certificate("one", "s", 1, "12"), status.clone());
+        assert_eq!(hear(Event::Apply(certificate("one", "s", 1, "11"))), Some(2), "an older one");
+        // The store has what a list brings when that is complete.
+        assert_eq!(hear(Event::Init), Some(2));
+        let mut later = certificate("one", "s", 1, "13");
+        later.status = Some(CertificateStatus { revision: Some(3), ..status });
+        assert_eq!(hear(Event::InitApply(later)), Some(2));
+        assert_eq!(hear(Event::InitDone), Some(3));
     }
 }

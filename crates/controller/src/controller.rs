@@ -181,13 +181,14 @@ async fn watch_own(
     let Heard { queue, account_keys, budgets } = heard;
     let (known, of, to) = (Arc::clone(&secrets), Arc::clone(&certificates), queue.clone());
     let see_secret = move |event: &watcher::Event<Secret>| {
-        let changed = known.observe(event);
-        if let Some(name) = changed.as_ref().filter(|_| is_account_key(event)) {
-            // Nobody listens before issuers are looked at.
-            let _ = account_keys.send(name.clone());
-        }
-        for reference in changed.iter().flat_map(|name| of.of_secret(name)) {
-            let _ = to.unbounded_send(reference.into());
+        for name in known.observe(event) {
+            if is_account_key(event) {
+                // Nobody listens before issuers are looked at.
+                let _ = account_keys.send(name.clone());
+            }
+            for reference in of.of_secret(&name) {
+                let _ = to.unbounded_send(reference.into());
+            }
         }
     };
     let ours =
@@ -202,8 +203,8 @@ async fn watch_own(
         if let watcher::Event::Delete(certificate) = event {
             budgets.withdraw(&certificate.uid().unwrap_or_default());
         }
-        for reference in changed {
-            if seen.is_news(event) {
+        if seen.is_news(event) {
+            for reference in changed {
                 let _ = to.unbounded_send(reference.into());
             }
         }
@@ -224,7 +225,9 @@ fn forget_last_applied(certificate: &mut Certificate) {
 
 fn is_account_key(event: &watcher::Event<Secret>) -> bool {
     match event {
-        watcher::Event::Apply(secret) | watcher::Event::Delete(secret) => {
+        watcher::Event::Apply(secret)
+        | watcher::Event::InitApply(secret)
+        | watcher::Event::Delete(secret) => {
             secret.labels().get(annotation::PART).is_some_and(|part| part == annotation::PART_ACCOUNT_KEY)
         }
         _ => false,
@@ -376,6 +379,13 @@ impl Controller {
             // The receiver lives as long as the controller leads.
             let _ = self.queue.unbounded_send(certificate.into());
         }
+    }
+
+    /// Has the other Certificates looked at that want a Secret which one of them has written: the watch has nothing to tell of what
+    /// is known already.
+    pub(crate) fn look_at_rivals(&self, certificate: &Certificate, secret: &ObjectName) {
+        let own = ObjectRef::from_obj(certificate);
+        self.look_at(self.certificates.of_secret(secret).into_iter().filter(|reference| *reference != own));
     }
 
     /// Remembers that something is in the way of a Certificate.

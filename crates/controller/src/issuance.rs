@@ -79,7 +79,8 @@ async fn run_now(
     let journal = controller.journal(&wish.owner);
     let leave = controller.leave_to_order(wish, tally).map_err(Interrupted::Held)?;
     let obtained = tokio::select! {
-        obtained = obtain(&wish.authority.account, &request, &solver, &journal, &view) => obtained,
+        // What is interrupted before it begins orders nothing.
+        biased;
         interruption = interrupted(interruption) => {
             // The dropped future could not take away what it has put in place.
             crate::sweep::sweep_one(controller, &wish.owner.uid).await;
@@ -88,6 +89,7 @@ async fn run_now(
             }
             return Err(Interrupted::By(interruption));
         }
+        obtained = obtain(&wish.authority.account, &request, &solver, &journal, &view) => obtained,
     };
     leave.end(&obtained);
     let bundle = obtained.map_err(Interrupted::Failed)?;
@@ -201,7 +203,9 @@ async fn publish_bundle(
     let ownership = known.as_ref().or(present).map_or(Ownership::Absent, |known| known.ownership);
     let written = publish(&controller.client, &secret, ownership).await;
     let written = written.map_err(|error| Obstacle::of_secret(&error))?;
-    Ok(controller.secrets.insert(&written))
+    let known = controller.secrets.insert(&written);
+    controller.look_at_rivals(certificate, &wish.secret);
+    Ok(known)
 }
 
 /// What is published, whether it was issued just now or before.
@@ -276,6 +280,7 @@ pub(crate) async fn decorate(
     let written = publish(&controller.client, &rendered(certificate, wish, &issued), Ownership::Ours).await;
     let written = written.map_err(|error| Obstacle::of_secret(&error))?;
     controller.secrets.insert(&written);
+    controller.look_at_rivals(certificate, &wish.secret);
     Ok(())
 }
 

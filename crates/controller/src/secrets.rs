@@ -81,9 +81,20 @@ impl Secrets {
 
     /// Takes in a Secret that was written just now, ahead of the watch.
     pub(crate) fn insert(&self, secret: &Secret) -> Arc<KnownSecret> {
-        let known = Arc::new(KnownSecret::of(secret));
-        self.write().secrets.insert(name_of(secret), Arc::clone(&known));
-        known
+        let (name, written) = (name_of(secret), Arc::new(KnownSecret::of(secret)));
+        let mut known = self.write();
+        if let Some(listed) = &mut known.listed {
+            // The list that is being read may be from before.
+            listed.insert(name.clone());
+        }
+        let is_later =
+            |other: &&Arc<KnownSecret>| other.uid == written.uid && other.version > written.version;
+        if let Some(later) = known.secrets.get(&name).filter(is_later) {
+            // Somebody has changed it since, and the watch was faster than the answer.
+            return Arc::clone(later);
+        }
+        known.secrets.insert(name, Arc::clone(&written));
+        written
     }
 
     /// Forgets a Secret that was deleted just now, ahead of the watch.
@@ -94,27 +105,27 @@ impl Secrets {
         }
     }
 
-    /// Takes in an event of the watch, and gives the Secret that changed.
-    pub(crate) fn observe(&self, event: &Event<Secret>) -> Option<ObjectName> {
+    /// Takes in an event of the watch, and gives the Secrets that changed.
+    pub(crate) fn observe(&self, event: &Event<Secret>) -> Vec<ObjectName> {
         match event {
             Event::Init => {
                 self.write().listed = Some(HashSet::new());
-                None
+                Vec::new()
             }
             Event::Apply(secret) | Event::InitApply(secret) => {
                 let name = name_of(secret);
                 if self.write().is_known(&name, secret) {
-                    return None;
+                    return Vec::new();
                 }
                 // Without the lock: reading a certificate takes a while.
                 let secret = KnownSecret::of(secret);
-                self.write().apply(name, secret)
+                self.write().apply(name, secret).into_iter().collect()
             }
-            Event::Delete(secret) => self.write().delete(name_of(secret), &secret.uid().unwrap_or_default()),
-            Event::InitDone => {
-                self.write().keep_listed();
-                None
+            Event::Delete(secret) => {
+                let uid = secret.uid().unwrap_or_default();
+                self.write().delete(name_of(secret), &uid).into_iter().collect()
             }
+            Event::InitDone => self.write().keep_listed(),
         }
     }
 }
@@ -155,11 +166,13 @@ impl Known {
         None
     }
 
-    fn keep_listed(&mut self) {
-        if let Some(listed) = self.listed.take() {
-            self.secrets.retain(|name, _| listed.contains(name));
-            self.deleted.clear();
-        }
+    /// After a complete list: what it did not have was deleted while nobody watched.
+    fn keep_listed(&mut self) -> Vec<ObjectName> {
+        let Some(listed) = self.listed.take() else { return Vec::new() };
+        self.deleted.clear();
+        let gone: Vec<_> = self.secrets.keys().filter(|name| !listed.contains(*name)).cloned().collect();
+        gone.iter().for_each(|name| drop(self.secrets.remove(name)));
+        gone
     }
 }
 
@@ -253,17 +266,17 @@ mod tests {
     fn late_events_change_nothing() {
         let secrets = Secrets::default();
         secrets.insert(&secret("1", "10"));
-        assert_eq!(secrets.observe(&Event::Apply(secret("1", "9"))), None);
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "9"))), []);
         assert_eq!(version(&secrets), Some(10));
         secrets.remove(&ObjectName::new("a", "s"));
-        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))), None);
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))), []);
         assert_eq!(version(&secrets), None);
-        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), None);
+        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), []);
         // The next one of that name is another.
         secrets.insert(&secret("2", "12"));
-        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), None);
+        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), []);
         assert_eq!(version(&secrets), Some(12));
-        assert!(secrets.observe(&Event::Delete(secret("2", "13"))).is_some());
+        assert_eq!(secrets.observe(&Event::Delete(secret("2", "13"))), [ObjectName::new("a", "s")]);
         assert_eq!(version(&secrets), None);
     }
 
@@ -271,15 +284,15 @@ mod tests {
     fn what_is_known_already_is_no_news() {
         let secrets = Secrets::default();
         let known = secrets.insert(&secret("1", "10"));
-        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))), None);
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))), []);
         assert!(Arc::ptr_eq(&known, &secrets.get(&ObjectName::new("a", "s")).unwrap()), "it was read again");
         // A list that has it again keeps it.
         secrets.observe(&Event::Init);
-        assert_eq!(secrets.observe(&Event::InitApply(secret("1", "10"))), None);
+        assert_eq!(secrets.observe(&Event::InitApply(secret("1", "10"))), []);
         secrets.observe(&Event::InitDone);
         assert_eq!(version(&secrets), Some(10));
-        assert!(secrets.observe(&Event::Apply(secret("1", "11"))).is_some());
-        assert!(secrets.observe(&Event::Apply(secret("2", "11"))).is_some());
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "11"))).len(), 1);
+        assert_eq!(secrets.observe(&Event::Apply(secret("2", "11"))).len(), 1);
     }
 
     #[test]
@@ -287,7 +300,25 @@ mod tests {
         let secrets = Secrets::default();
         secrets.insert(&secret("1", "10"));
         secrets.observe(&Event::Init);
-        secrets.observe(&Event::InitDone);
+        // Whoever wanted it has to hear of it.
+        assert_eq!(secrets.observe(&Event::InitDone), [ObjectName::new("a", "s")]);
         assert_eq!(version(&secrets), None);
+    }
+
+    #[test]
+    fn what_is_written_during_a_list_stays() {
+        let secrets = Secrets::default();
+        secrets.observe(&Event::Init);
+        secrets.insert(&secret("1", "10"));
+        assert_eq!(secrets.observe(&Event::InitDone), []);
+        assert_eq!(version(&secrets), Some(10));
+    }
+
+    #[test]
+    fn a_late_answer_does_not_hide_what_came_after() {
+        let secrets = Secrets::default();
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "11"))).len(), 1);
+        assert_eq!(secrets.insert(&secret("1", "10")).version, 11);
+        assert_eq!(version(&secrets), Some(11));
     }
 }

@@ -232,6 +232,15 @@ pub async fn the_responder(world: &World) -> Outcome {
     let of_mesh = by_tls("istio-system", "by-tls");
     world.apply(&of_mesh).await?;
     world.doctor(host, &[]).await?.expect(&[]);
+    // One that is for Istio's own namespace alone comes before it.
+    let private = of_mesh.replace("{host:", "{exportTo: ['.'], host:");
+    world.apply(&private).await?;
+    world.answers(host, PATH, 503).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["responder-tls"]);
+    assert_eq!(report.check("responder-tls")["object"], "DestinationRule istio-system/by-tls");
+    world.apply(&private.replace("['.']", "['*']")).await?;
+    world.answers(host, PATH, 200).await?;
     let instead = by_tls("gatecert-system", "gatecert-responder");
     world.apply(&instead).await?;
     world.answers(host, PATH, 503).await?;

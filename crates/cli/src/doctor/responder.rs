@@ -83,18 +83,25 @@ fn tls(facts: &ResponderFacts, client: &str) -> Option<Verdict> {
 }
 
 /// The DestinationRule that istiod takes: of the client's namespace, then the Service's, then the mesh's; in each the
-/// closest. Clients in the mesh's namespace, as ingress gateways often are, have none before the Service's: rules there are
-/// meant for all.
+/// closest. For clients in the mesh's namespace, as ingress gateways often are, only those rules come before the Service's that
+/// are for this namespace alone: the others there are meant for all.
 fn rule_for<'a>(facts: &'a ResponderFacts, client: &str) -> Option<&'a DynamicObject> {
-    let own = (client != ROOT).then_some(client);
-    let mut homes = own.into_iter().chain([facts.service.namespace.as_str(), ROOT]);
-    homes.find_map(|home| {
+    let homes = [client, facts.service.namespace.as_str(), ROOT];
+    homes.into_iter().enumerate().find_map(|(place, home)| {
         let here = facts.mesh.destination_rules.iter().filter(|rule| name_of(*rule).namespace == home);
         let seen = here.filter(|rule| is_seen(rule, home, client));
+        let seen = seen.filter(|rule| place > 0 || client != ROOT || is_private(rule));
         seen.filter_map(|rule| Some((closeness(rule, &facts.service, home)?, rule)))
             .max_by_key(|(closeness, _)| *closeness)
             .map(|(_, rule)| rule)
     })
+}
+
+/// Whether it is for its own namespace alone.
+fn is_private(rule: &DynamicObject) -> bool {
+    let own = name_of(rule).namespace;
+    let to = rule.data["spec"]["exportTo"].as_array().map(Vec::as_slice);
+    matches!(to, Some([one]) if one == "." || *one == own.as_str())
 }
 
 fn is_seen(rule: &DynamicObject, home: &str, client: &str) -> bool {
