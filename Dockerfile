@@ -1,6 +1,7 @@
 # The controller, static, on nothing else.
 FROM rust:1.95-alpine AS build
-RUN apk add --no-cache musl-dev
+# jemalloc is built by make.
+RUN apk add --no-cache make musl-dev
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --package gatecert-controller-bin

@@ -40,7 +40,8 @@ pub(crate) async fn run(arguments: &Migrate, output: &Output) -> Result<Exit, Fa
     output.result(&migration.to_json(), || yaml);
     let left = migration.notes.iter().filter(|note| note.kind == NoteKind::NotMigrated).count();
     if left > 0 {
-        output.warning(&format!("not all could be migrated: see the {left} notes under `Not migrated`"));
+        let notes = if left == 1 { "note".to_owned() } else { format!("{left} notes") };
+        output.warning(&format!("not all could be migrated: see the {notes} under `Not migrated`"));
         return Ok(Exit::Partly);
     }
     Ok(Exit::Done)

@@ -15,15 +15,19 @@ pub(crate) fn completions(arguments: &Completions, output: &Output) -> Result<Ex
 }
 
 pub(crate) fn man(arguments: &Man, output: &Output) -> Result<Exit, Failure> {
-    let failed = |error: std::io::Error| Failure::local("write", &error);
     let Some(dir) = &arguments.dir else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(failed)?;
+        let rendered = clap_mangen::Man::new(Arguments::command()).render(&mut page);
+        rendered.map_err(|error| Failure::local("write", &error))?;
         output.raw(&page);
         return Ok(Exit::Done);
     };
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    clap_mangen::generate_to(Arguments::command(), dir).map_err(failed)?;
+    let failed = |what: &str, error: std::io::Error| {
+        let message = format!("could not {what} `{}`: {error}", dir.display());
+        Failure { message, ..Failure::local("write", &error) }
+    };
+    std::fs::create_dir_all(dir).map_err(|error| failed("create the directory", error))?;
+    clap_mangen::generate_to(Arguments::command(), dir).map_err(|error| failed("write into", error))?;
     output.result(&json!({ "directory": dir }), || {
         format!("wrote the manual pages into `{}`\n", dir.display())
     });

@@ -55,7 +55,15 @@ pub use options::{Options, Target};
 
 use inputs::Inputs;
 use note::kubectl;
+use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// What comes before Secrets are taken over.
+const STOP: &str = "Stop cert-manager, so that two do not write the same Secrets:";
+
+/// What comes in the end, where cert-manager has something to do still.
+const START: &str =
+    "Where some stays with cert-manager, delete its Certificates that gatecert has now, then start it again:";
 
 /// Migrates all objects together: a Certificate is looked at beside its issuer, an Ingress beside its twin.
 ///
@@ -87,14 +95,42 @@ pub fn migrate(documents: &[Document], options: &Options) -> Migration {
 
 /// What there is to do around it all.
 fn finish(inputs: Inputs, options: &Options, migration: &mut Migration) {
+    migration.notes.extend(inputs.notes);
     let is_adopting = |note: &&Note| note.kind == NoteKind::Before && note.message == certificate::ADOPT;
     if let Some(first) = migration.notes.iter().find(is_adopting).cloned() {
-        let message = "Stop cert-manager, so that two do not write the same Secrets:".to_owned();
-        let namespace = kubectl(Some(&options.cert_manager_namespace));
-        let command = Some(format!("{namespace} scale deployment cert-manager --replicas=0"));
-        migration.notes.insert(0, Note { message, command, field: None, ..first });
+        let scale = |replicas: u8| {
+            let kubectl = kubectl(Some(&options.cert_manager_namespace));
+            Some(format!("{kubectl} scale deployment cert-manager --replicas={replicas}"))
+        };
+        if !migration.is_complete() {
+            let (kind, message) = (NoteKind::After, START.to_owned());
+            migration.notes.push(Note { kind, message, command: scale(1), field: None, ..first.clone() });
+        }
+        let message = STOP.to_owned();
+        migration.notes.insert(0, Note { message, command: scale(0), field: None, ..first });
     }
-    migration.notes.extend(inputs.notes);
+    if let Some(install) = install(options, migration) {
+        migration.notes.insert(0, install);
+    }
+}
+
+/// The step before all others, where gatecert has something to do.
+fn install(options: &Options, migration: &Migration) -> Option<Note> {
+    let is_before = |note: &&Note| note.kind == NoteKind::Before;
+    let is_ours = |migrated: &&Migrated| {
+        let version = migrated.object.pointer("/apiVersion").and_then(Value::as_str);
+        version.is_some_and(|version| version.starts_with("gatecert.dev/"))
+    };
+    let before =
+        migration.notes.iter().find(is_before).map(|note| (note.object.clone(), note.source.clone()));
+    let (object, source) = before.or_else(|| migration.objects.iter().find(is_ours).map(Migrated::origin))?;
+    let namespace = match options.controller_namespace == Options::default().controller_namespace {
+        true => String::new(),
+        false => format!(" --namespace {}", options.controller_namespace),
+    };
+    let command = Some(format!("gatecert render install{namespace} | kubectl apply --server-side -f -"));
+    let message = "Install gatecert, unless it is there:".to_owned();
+    Some(Note { kind: NoteKind::Before, object, source, field: None, message, command })
 }
 
 /// So that what the README shows is compiled.

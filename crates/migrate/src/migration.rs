@@ -149,7 +149,7 @@ impl Migration {
 
 impl Migrated {
     /// The new object's title, and where the old one was read.
-    fn origin(&self) -> (String, String) {
+    pub(crate) fn origin(&self) -> (String, String) {
         let text = |path: &str| self.object.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let name = match text("/metadata/namespace") {
             "" => text("/metadata/name").to_owned(),

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   gatecert migrate -f cert-manager.yaml > gatecert.yaml
   gatecert migrate -f manifests/ --to gateway-api
-  kubectl get ingress,certificate,issuer -A -o yaml | gatecert migrate -f -
+  kubectl get ingresses,services,certificates.cert-manager.io,issuers.cert-manager.io,\\
+clusterissuers.cert-manager.io -A -o yaml | gatecert migrate -f -
   gatecert migrate --cluster --all-namespaces
 
 Reads Issuers, ClusterIssuers and Certificates of cert-manager in all their versions since 2018,
@@ -19,6 +20,7 @@ code 3 says that some of it has no counterpart, which a list at the top names.")
 pub(crate) struct Migrate {
     /// A file, a directory whose .yaml, .yml and .json files are read, or - for standard input.
     #[arg(short, long = "filename", value_name = "FILE")]
+    #[arg(conflicts_with_all = ["kubeconfig", "context", "namespace"])]
     pub(crate) files: Vec<PathBuf>,
     /// Reads what is in the cluster, and writes nothing there.
     #[arg(long)]

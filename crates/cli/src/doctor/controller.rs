@@ -14,7 +14,7 @@ pub(super) fn verdicts(leases: &[Lease], unread: &[Unread], now: Timestamp) -> V
     let ours: Vec<_> = unread.iter().filter(|one| one.resource.ends_with(".gatecert.dev")).collect();
     if ours.iter().any(|one| one.why == Why::Absent) {
         let text = "the cluster does not know Certificates: gatecert is not installed";
-        let fix = "gatecert render install | kubectl apply -f -";
+        let fix = "gatecert render install | kubectl apply --server-side -f -";
         return vec![
             Verdict::fail(Kind::ClusterNotInstalled, text).object("certificates.gatecert.dev").fix(fix),
         ];
@@ -38,7 +38,7 @@ fn controller(leases: &[Lease], now: Timestamp) -> Verdict {
     let renewed = |lease: &Lease| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0);
     let Some(lease) = leases.iter().max_by_key(|lease| renewed(lease)) else {
         let text = "no replica has ever led: the controller has not been started in this cluster";
-        let fix = "gatecert render install | kubectl apply -f -";
+        let fix = "gatecert render install | kubectl apply --server-side -f -";
         return Verdict::fail(Kind::ControllerMissing, text).object("Lease gatecert-controller").fix(fix);
     };
     let name = name_of(lease);

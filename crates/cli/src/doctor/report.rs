@@ -125,12 +125,15 @@ impl Report {
             }
         }
         let count = |level| self.checks.iter().filter(|check| check.level == level).count();
+        let warnings = match count(Level::Warn) {
+            1 => "1 warning".to_owned(),
+            warnings => format!("{warnings} warnings"),
+        };
         let _ = writeln!(
             text,
-            "{}: {} failed, {} warnings, {} ok, {} skipped",
+            "{}: {} failed, {warnings}, {} ok, {} skipped",
             self.host,
             count(Level::Fail),
-            count(Level::Warn),
             count(Level::Ok),
             count(Level::Skipped)
         );
@@ -163,6 +166,8 @@ mod tests {
              \x20                                   a record\n\
              www.example.com: 1 failed, 0 warnings, 1 ok, 0 skipped\n"
         );
+        let text = report(&[&ok, &warn]).text();
+        assert!(text.ends_with("www.example.com: 0 failed, 1 warning, 1 ok, 0 skipped\n"), "{text}");
     }
 
     #[test]

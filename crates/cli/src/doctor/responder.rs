@@ -28,7 +28,7 @@ pub(super) fn verdicts(facts: &ResponderFacts) -> Vec<Verdict> {
     match facts.ready {
         None => {
             let text = "it does not exist, and the gateway's answers go by it: Envoy answers 503";
-            let fix = "gatecert render install | kubectl apply -f -";
+            let fix = "gatecert render install | kubectl apply --server-side -f -";
             return vec![Verdict::fail(Kind::ResponderDown, text).object(title).fix(fix)];
         }
         Some(0) => {
