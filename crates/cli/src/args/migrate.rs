@@ -9,14 +9,15 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   gatecert migrate -f cert-manager.yaml > gatecert.yaml
   gatecert migrate -f manifests/ --to gateway-api
-  kubectl get ingresses,services,certificates.cert-manager.io,issuers.cert-manager.io,\\
-clusterissuers.cert-manager.io -A -o yaml | gatecert migrate -f -
+  kubectl get ingresses,services,issuers,clusterissuers,certificates -A -o yaml |
+    gatecert migrate -f -
   gatecert migrate --cluster --all-namespaces
 
 Reads Issuers, ClusterIssuers and Certificates of cert-manager in all their versions since 2018,
 what bears its annotations, and the pairs of Ingresses of Istio in 2018. Nothing is changed: the
 manifests go to standard output, and comments in them tell what has to be done, in which order. Exit
-code 3 says that some of it has no counterpart, which a list at the top names.")]
+code 3 says that some of it has no counterpart, which a list at the top names. Where gatecert is
+there already, kubectl takes its kinds for issuers and certificates: write issuers.cert-manager.io.")]
 pub(crate) struct Migrate {
     /// A file, a directory whose .yaml, .yml and .json files are read, or - for standard input.
     #[arg(short, long = "filename", value_name = "FILE")]
