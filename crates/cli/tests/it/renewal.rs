@@ -4,11 +4,14 @@ use crate::setting::Setting;
 use gatecert_cli::Exit;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 #[tokio::test]
 async fn what_fails_is_tried_again_in_steps() {
     let mut setting = Setting::with_one_due().await;
+    let directory = setting.pebble.as_ref().unwrap().directory_url();
     setting.pebble.take();
+    let _port = held(&directory);
     for (failures, wait) in [(1, 1), (2, 10), (3, 100), (4, 24 * 60), (5, 24 * 60)] {
         assert_eq!(setting.renew().await, Exit::Failed);
         assert_eq!(setting.record()["failures"]["count"], failures);
@@ -17,6 +20,15 @@ async fn what_fails_is_tried_again_in_steps() {
         assert_eq!(setting.record()["failures"]["count"], failures, "a wait is no failure");
         setting.clock.advance(SignedDuration::from_secs(21));
     }
+}
+
+/// Keeps the port of a CA that is gone, without listening: another test's would be asked in its place.
+fn held(directory: &url::Url) -> TcpSocket {
+    let address = directory.socket_addrs(|| None).unwrap()[0];
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 #[tokio::test]
