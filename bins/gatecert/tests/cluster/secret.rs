@@ -4,6 +4,11 @@ use crate::Outcome;
 use crate::doctor::well;
 use crate::world::World;
 use gatecert_testkit::cluster::base64;
+use std::time::Duration;
+
+/// How long istiod takes to push what Envoy will refuse. What came in the same push would be refused with it, and not be pushed
+/// again.
+const ALONE: Duration = Duration::from_secs(1);
 
 pub async fn what_clients_refuse(world: &World) -> Outcome {
     let host = "www.secret.test";
@@ -37,6 +42,7 @@ pub async fn what_clients_refuse(world: &World) -> Outcome {
     world.is_taken("www.halves.test", true).await?;
     world.secret_of("halves", &chain, &other).await?;
     world.doctor("www.halves.test", &[]).await?.expect(&["secret-key"]);
+    tokio::time::sleep(ALONE).await;
     Ok(())
 }
 
@@ -60,6 +66,7 @@ pub async fn what_is_no_certificate_yet(world: &World) -> Outcome {
     world.secret_of("garbled", "no certificate", &key).await?;
     let report = world.doctor(other, &[]).await?;
     report.expect(&["secret-unreadable"]);
+    tokio::time::sleep(ALONE).await;
     Ok(())
 }
 
