@@ -19,9 +19,6 @@ const LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// When Let's Encrypt asks to be asked again about a renewal.
 const RETRY_AFTER: Duration = Duration::from_secs(6 * 3600);
 
-/// Over how long a controller that begins spreads its questions.
-const PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
-
 /// How many certificates are in one registered domain: fewer than its limit.
 const IN_A_DOMAIN: usize = 20;
 
@@ -76,7 +73,7 @@ impl Member {
         while now < end {
             if !is_restarted && now >= restart {
                 (now, is_restarted) = (restart, true);
-                self.window = self.window.take().map(|window| window.put_off(PUT_OFF, restart, self.random));
+                self.window = self.window.take().map(|window| window.put_off(restart, self.random));
             }
             traffic.looked();
             self.ask(now, traffic)?;

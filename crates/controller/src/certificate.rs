@@ -33,9 +33,6 @@ const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
 /// When the API server is asked again that had no answer, though it was asked with patience.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
-/// Over how long questions about renewals are spread that are too many at once.
-const PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
-
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
@@ -362,7 +359,7 @@ async fn ask_for_window(
     let url_before = before.and_then(|ari| ari.explanation_url);
     let (answer, explanation_url) =
         if matches!(asking, Asking::Paced(_)) && controller.questions.check().is_err() {
-            (known.put_off(PUT_OFF, now, rand::random()), url_before)
+            (known.put_off(now, rand::random()), url_before)
         } else {
             if let Asking::Paced(turn) = asking {
                 turn.give_up();

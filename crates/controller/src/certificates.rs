@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
-use kube::{Resource, ResourceExt as _};
+use kube::{Resource, ResourceExt};
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -286,8 +286,8 @@ impl Seen {
 }
 
 /// Versions of one object grow, as numbers (Kubernetes KEP-5504).
-fn version(certificate: &Certificate) -> Option<u64> {
-    certificate.resource_version()?.parse().ok()
+pub(crate) fn version(object: &impl ResourceExt) -> Option<u64> {
+    object.resource_version()?.parse().ok()
 }
 
 impl Rival {

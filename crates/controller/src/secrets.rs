@@ -1,6 +1,7 @@
 //! What is known of gatecert's own Secrets: facts instead of contents, so that a thousand certificates need little
 //! memory and no private key stays in it.
 
+use crate::certificates::version;
 use gatecert_api::annotation;
 use gatecert_issue::{CertificateFacts, CertificateKey, Entry, Origin, facts, verify};
 use gatecert_publish::kubernetes::{Ownership, ownership, pair};
@@ -134,9 +135,7 @@ impl Known {
     /// Whether just this version is known: what was written comes back by the watch, and all comes again where a list does.
     fn is_known(&mut self, name: &ObjectName, secret: &Secret) -> bool {
         let is_known = self.secrets.get(name).is_some_and(|known| {
-            known.version != 0
-                && known.version == version_of(secret)
-                && secret.uid().as_ref() == Some(&known.uid)
+            version(secret) == Some(known.version) && secret.uid().as_ref() == Some(&known.uid)
         });
         if let Some(listed) = self.listed.as_mut().filter(|_| is_known) {
             listed.insert(name.clone());
@@ -185,7 +184,7 @@ impl KnownSecret {
     pub(crate) fn of(secret: &Secret) -> Self {
         Self {
             uid: secret.uid().unwrap_or_default(),
-            version: version_of(secret),
+            version: version(secret).unwrap_or_default(),
             ownership: ownership_of(secret),
             content: content(secret),
             part: secret.labels().get(annotation::PART).cloned(),
@@ -193,11 +192,6 @@ impl KnownSecret {
             template: secret.annotations().get(annotation::SECRET_TEMPLATE).cloned(),
         }
     }
-}
-
-/// Its version, which grows; 0 where there is none.
-fn version_of(secret: &Secret) -> u64 {
-    secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 fn ownership_of(secret: &Secret) -> Ownership {

@@ -33,6 +33,9 @@ const SHORTEST_QUESTION: SignedDuration = SignedDuration::from_mins(1);
 /// The most time between two questions to the CA (RFC 9773 §4.3.1).
 const LONGEST_QUESTION: SignedDuration = SignedDuration::from_hours(24);
 
+/// Over how long questions are spread that are too many at once.
+const PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
+
 /// The time to the next question after an error that does not pass (RFC 9773 §4.3.3).
 const ERROR_QUESTION: SignedDuration = SignedDuration::from_hours(6);
 
@@ -82,9 +85,10 @@ impl StoredWindow {
         self
     }
 
-    /// With a question that is not asked now, but at a time that `random`, from 0 to below 1, chooses within `span`.
-    pub fn put_off(mut self, span: SignedDuration, now: Timestamp, random: f64) -> Self {
-        self.ask_at = later(now, share(span, random).max(SHORTEST_QUESTION));
+    /// With a question that is not asked now, since there are too many at once, but at a time within an hour that `random`,
+    /// from 0 to below 1, chooses.
+    pub fn put_off(mut self, now: Timestamp, random: f64) -> Self {
+        self.ask_at = later(now, share(PUT_OFF, random).max(SHORTEST_QUESTION));
         self
     }
 

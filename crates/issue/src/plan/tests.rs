@@ -302,11 +302,11 @@ fn the_ca_is_asked_in_its_time_and_never_about_the_expired() {
 fn a_question_that_is_put_off_keeps_what_is_known() {
     let known = stored(1, window(60, 62), 0.5);
     let hour = SignedDuration::from_hours(1);
-    let asked = |random| known.clone().put_off(hour, start(), random).ask_at.duration_since(start());
+    let asked = |random| known.clone().put_off(start(), random).ask_at.duration_since(start());
     assert_eq!(asked(0.0), SignedDuration::from_mins(1));
     assert_eq!(asked(0.5), SignedDuration::from_mins(30));
     assert!(asked(0.999) < hour);
-    let StoredWindow { window, renew_at, .. } = known.clone().put_off(hour, start(), 0.5);
+    let StoredWindow { window, renew_at, .. } = known.clone().put_off(start(), 0.5);
     assert_eq!((window, renew_at), (known.window, known.renew_at));
 }
 
