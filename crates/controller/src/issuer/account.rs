@@ -1,6 +1,6 @@
 //! The account of an issuer: its key in a Secret, registered with the CA once.
 
-use super::registry::{Authority, ClientKey};
+use super::registry::{Authority, ClientKey, SharedClient};
 use crate::acme_requests::{CountedTransport, Resources, resources};
 use crate::controller::Controller;
 use base64::Engine as _;
@@ -30,6 +30,7 @@ const EAB_KEY: &str = "secret";
 /// A registered account.
 pub(super) struct Registration {
     account: Account,
+    client: SharedClient,
     status: AcmeStatus,
 }
 
@@ -39,7 +40,7 @@ impl Registration {
     }
 
     pub(super) fn into_authority(self, spec: &AcmeIssuer) -> Authority {
-        Authority { account: self.account, spec: spec.clone() }
+        Authority { account: self.account, spec: spec.clone(), _client: self.client }
     }
 }
 
@@ -124,7 +125,8 @@ pub(super) async fn register(
     let client_key = client_key(spec)?;
     let contact = spec.email.as_deref().map(Contact::email).transpose().map_err(RegistrationError::Email)?;
     let account_key = account_key(controller, key_secret).await?;
-    let client = client(controller, client_key).await?;
+    let shared = controller.issuers.client(&client_key);
+    let client = shared.get_or_try_init(|| client(controller, &client_key)).await?;
 
     let (directory, thumbprint) = (client.directory_url().to_string(), account_key.thumbprint());
     let same = known.filter(|known| known.directory == directory && known.thumbprint == thumbprint);
@@ -139,7 +141,7 @@ pub(super) async fn register(
         }
         None => {
             let namespace = &key_secret.namespace;
-            create(controller, &client, account_key, contact.clone(), namespace, spec).await?
+            create(controller, client, account_key, contact.clone(), namespace, spec).await?
         }
     };
     if same.is_some_and(|same| same.last_registered_email != spec.email) {
@@ -159,7 +161,7 @@ pub(super) async fn register(
         terms_of_service: meta.terms_of_service.clone(),
         checked_at: same.and_then(|same| same.checked_at.clone()).or_else(|| Some(Time(controller.now()))),
     };
-    Ok(Registration { account, status })
+    Ok(Registration { account, client: shared, status })
 }
 
 async fn create(
@@ -209,12 +211,8 @@ fn client_key(spec: &AcmeIssuer) -> Result<ClientKey, RegistrationError> {
     })
 }
 
-/// The client for a directory; made, with a look at the directory, the first time.
-async fn client(controller: &Controller, key: ClientKey) -> Result<Client, RegistrationError> {
-    let mut clients = controller.issuers.clients().lock().await;
-    if let Some(client) = clients.get(&key) {
-        return Ok(client.clone());
-    }
+/// A client for a directory, which is read.
+async fn client(controller: &Controller, key: &ClientKey) -> Result<Client, RegistrationError> {
     let mut transport = HttpTransport::builder();
     if let Some(roots) = &key.roots {
         transport = transport.root_certificates_pem(roots);
@@ -238,7 +236,6 @@ async fn client(controller: &Controller, key: ClientKey) -> Result<Client, Regis
         .map_err(|error| RegistrationError::Directory(Box::new(error)))?;
     // Set here alone.
     let _ = known.set(resources(client.directory()));
-    clients.insert(key, client.clone());
     Ok(client)
 }
 

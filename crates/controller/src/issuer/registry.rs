@@ -4,7 +4,8 @@ use gatecert_acme::{Account, Client};
 use gatecert_api::{AcmeIssuer, IssuerKind, IssuerReference};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use tokio::sync::OnceCell;
 use url::Url;
 
 /// The reason of what passes by itself in a moment, and is worth no event.
@@ -37,11 +38,16 @@ impl fmt::Display for IssuerKey {
     }
 }
 
+/// The client for a directory, once that was read.
+pub(super) type SharedClient = Arc<OnceCell<Client>>;
+
 /// An issuer that is ready.
 #[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) account: Account,
     pub(crate) spec: AcmeIssuer,
+    /// Held so that the next look, and other issuers, have the same.
+    pub(super) _client: SharedClient,
 }
 
 /// Why an issuer is not.
@@ -61,7 +67,8 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Issuers {
     known: RwLock<HashMap<IssuerKey, Known>>,
-    clients: tokio::sync::Mutex<HashMap<ClientKey, Client>>,
+    /// As long as somebody has them: each has its own lock, since a directory may be long in coming.
+    clients: Mutex<HashMap<ClientKey, Weak<OnceCell<Client>>>>,
 }
 
 /// What makes clients differ.
@@ -119,7 +126,12 @@ impl Issuers {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    pub(super) fn clients(&self) -> &tokio::sync::Mutex<HashMap<ClientKey, Client>> {
-        &self.clients
+    /// The client that all issuers of one directory share.
+    pub(super) fn client(&self, key: &ClientKey) -> SharedClient {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|_, client| client.strong_count() > 0);
+        let shared = clients.get(key).and_then(Weak::upgrade).unwrap_or_default();
+        clients.insert(key.clone(), Arc::downgrade(&shared));
+        shared
     }
 }

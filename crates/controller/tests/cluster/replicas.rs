@@ -225,7 +225,8 @@ pub(crate) async fn a_leader_that_ends_hands_over(world: &World) -> Outcome {
     begun.end().await
 }
 
-/// A new leader does not wait for a CA that takes connections and says nothing.
+/// Nobody waits for a CA that takes connections and says nothing: neither a new leader, nor an issuer that comes while it is
+/// being asked.
 pub(crate) async fn a_ca_that_does_not_answer_keeps_no_other(world: &World) -> Outcome {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("https://{}/dir", silent.local_addr()?);
@@ -234,11 +235,17 @@ pub(crate) async fn a_ca_that_does_not_answer_keeps_no_other(world: &World) -> O
     let (name, host) = ("heard", "www.heard.test");
     let mut leader = replica(world, name, RESPONDER).await?;
     led_by(world, name).await?;
-    let gateway = gateway("istio-system", name, &[http(name, &[host], "")]);
-    world.apply(&[gateway, certificate("istio-system", name, &[host])].concat()).await?;
-    world.ready("istio-system", name).await?;
-    // It was asked, and is asked still.
+    // It is asked, and as long as it is there the answer is waited for.
     let _asked = tokio::time::timeout(PATIENCE, silent.accept()).await??;
+    let gateway = gateway("istio-system", name, &[http(name, &[host], "")]);
+    let later = certificate("istio-system", "heard-later", &[host]).replace("name: pebble", "name: later");
+    let certificates =
+        [certificate("istio-system", name, &[host]), world.issuer("later"), later].join("---\n");
+    world.apply(&gateway).await?;
+    world.apply(&certificates).await?;
+    world.ready("istio-system", name).await?;
+    world.ready("istio-system", "heard-later").await?;
+    delete(&world.cluster.client, &world.issuer("later")).await?;
     delete(&world.cluster.client, &issuer).await?;
     assert_eq!(leader.terminate().await?, 0);
     Ok(())
