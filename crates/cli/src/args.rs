@@ -2,6 +2,7 @@
 
 mod doctor;
 mod migrate;
+mod name;
 mod render;
 mod serve;
 mod status;

@@ -75,7 +75,13 @@ impl From<&clap::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::local("store", &error)
+        let failure = Self::local("store", &error);
+        match error {
+            StoreError::NoDirectory { .. } => {
+                failure.hint("`gatecert issue` makes it with the first certificate; --out names another")
+            }
+            _ => failure,
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use gatecert_issue::{
     Bundle, CertificateFacts, CertificateKey, Entry, Failures, Journal as _, Observed, Origin, Plan, Stored,
     StoredWindow, facts, obtain, plan, renewal,
 };
-use gatecert_publish::{Certificate, Record, RenewalWindow, StoreReader, UnansweredQuestion};
+use gatecert_publish::{
+    Certificate, CertificateName, FileStore, Record, RenewalWindow, StoreError, StoreReader,
+    UnansweredQuestion,
+};
 use jiff::Timestamp;
 
 /// What is published under a name now.
@@ -110,10 +113,32 @@ pub(crate) fn check_pair(certificate: &Certificate) -> Result<(), String> {
     facts_of(certificate).map(drop)
 }
 
+/// The directory of a certificate, made ready. It goes with this where nothing came into it, so that whoever gave a wrong
+/// URL, or stopped the program, finds nothing that looks like a certificate.
+struct Prepared<'a> {
+    store: &'a FileStore,
+    name: &'a CertificateName,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(store: &'a FileStore, name: &'a CertificateName) -> Result<Self, StoreError> {
+        store.prepare(name)?;
+        Ok(Self { store, name })
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.store.remove_unused(self.name) {
+            tracing::debug!(name = %self.name, %error, "the directory of what was not issued stays");
+        }
+    }
+}
+
 /// Issues and publishes.
 pub(crate) async fn perform(session: &Session, order: &Order, present: &Present) -> Result<Record, Failure> {
     // All that can be refused on this machine comes before the first request.
-    session.store.prepare(&order.name)?;
+    let _prepared = Prepared::new(&session.store, &order.name)?;
     let solver = session.solver(&order.http01).await?;
     let client = session.client(&order.authority).await?;
     let Session { store, output, clock, .. } = session;

@@ -21,7 +21,7 @@ pub(crate) async fn run(arguments: &Migrate, output: &Output) -> Result<Exit, Fa
             let reading = cluster::read(&arguments.connection, arguments.all_namespaces, output);
             (or_stopped(reading, None).await?, Vec::new())
         }
-        false => files::read(&arguments.files)?,
+        false => files::read(&arguments.files, output)?,
     };
     let mut migration = migrate(&documents, &options(arguments));
     errors.append(&mut migration.errors);

@@ -11,10 +11,11 @@ use crate::args::Serve;
 use crate::error::Failure;
 use crate::output::Output;
 use crate::session::Session;
+use crate::solver;
 use config::{Config, ConfigFile};
 use gatecert_acme::Clock;
-use gatecert_publish::FileStore;
 use gatecert_publish::sds::Secrets;
+use gatecert_publish::{FileStore, Http01};
 use keeper::Keepers;
 use sd_notify::NotifyState;
 use serde_json::json;
@@ -26,6 +27,10 @@ pub(crate) async fn run(arguments: &Serve, output: &Output, clock: Arc<dyn Clock
     let mut file = ConfigFile::new(&arguments.config);
     let config = file.read()?;
     if arguments.check {
+        // A port may be that of the service that runs already.
+        if let Http01::Webroot(_) = config.endpoints.http01 {
+            solver::open(&config.endpoints.http01)?;
+        }
         checked(output, &config);
         return Ok(Exit::Done);
     }

@@ -76,7 +76,7 @@ const USED: [&str; 13] = [
 ];
 
 /// The path of the annotations.
-const ANNOTATIONS: &[&str] = &["metadata", "annotations"];
+pub(crate) const ANNOTATIONS: &[&str] = &["metadata", "annotations"];
 
 /// Annotations of cert-manager's that nobody can have meant.
 pub(crate) fn check(document: &Document) -> Vec<InputError> {

@@ -196,6 +196,9 @@ impl Conversion<'_> {
         if let Some(issuer) = refused.iter().find(is_it) {
             return Err(format!("its issuer is not migrated ({issuer})"));
         }
+        if !self.migration.has_issuer(kind, self.origin.namespace.as_deref(), &reference.name) {
+            self.comments.add(&["spec", "issuerRef"], missing_issuer(kind, &reference.name));
+        }
         if !group.is_empty() {
             let text = format!("`group: {group}` is gone: issuers are gatecert's");
             self.comments.add(&["spec", "issuerRef"], text);
@@ -272,6 +275,12 @@ impl Conversion<'_> {
         self.comments.add(&["spec", "renewBeforePercentage"], text);
         None
     }
+}
+
+/// That an issuer was not read, which may be right.
+pub(crate) fn missing_issuer(kind: IssuerKind, name: &str) -> String {
+    let kind = kind.as_str();
+    format!("{kind} {} is not among what was read: migrate it too, unless gatecert has it", word(name))
 }
 
 /// One or more numbers, each with `h`, `m` or `s` behind it, as gatecert takes it. Go takes fractions of seconds too.

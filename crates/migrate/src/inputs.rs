@@ -31,6 +31,8 @@ pub(crate) struct Inputs {
     pub(crate) gateways: Vec<Input<Value>>,
     pub(crate) notes: Vec<Note>,
     pub(crate) errors: Vec<InputError>,
+    /// Where each issuer and each Certificate was read, by kind, namespace and name.
+    read: HashMap<(String, Option<String>, String), String>,
 }
 
 impl Inputs {
@@ -55,6 +57,25 @@ impl Inputs {
         self.notes.push(origin(document).note(NoteKind::PassedOver, why));
     }
 
+    /// Whether there was one of this kind and name before, which is told: two can not become one.
+    fn was_read(&mut self, document: &Document, origin: &Origin) -> bool {
+        let object = (origin.kind.clone(), origin.namespace.clone(), origin.name.clone());
+        let Some(before) = self.read.get(&object) else {
+            self.read.insert(object, origin.source.clone());
+            return false;
+        };
+        if document.is_text() {
+            let message = format!("{} is here a second time: the first is {before}", origin.object());
+            let error = InputError::new(document, document.root.place, message);
+            self.errors.push(error.hint(Some("give the one alone that is meant".to_owned())));
+        } else {
+            // There may be one of each group of cert-manager's.
+            let note = origin.not_migrated("it is there in another API group too, and that one was migrated");
+            self.notes.push(note);
+        }
+        true
+    }
+
     fn known(&mut self, document: &Document, kind: Kind, schema: &Value) {
         let mut errors = spelling::check(document, schema);
         errors.extend(names(document));
@@ -72,6 +93,10 @@ impl Inputs {
         }
         if !errors.is_empty() {
             self.errors.extend(errors);
+            return;
+        }
+        let is_theirs = matches!(kind, Kind::Issuer(_) | Kind::ClusterIssuer(_) | Kind::Certificate(_));
+        if is_theirs && self.was_read(document, &origin) {
             return;
         }
         let value = document.root.value();

@@ -3,6 +3,7 @@
 use crate::error::{InputError, OutputError};
 use crate::note::{Note, NoteKind, Origin};
 use crate::yaml;
+use gatecert_api::IssuerKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -63,6 +64,16 @@ impl Migration {
         let object = serde_json::to_value(object).unwrap_or_default();
         let from = from.iter().map(ToString::to_string).collect();
         self.objects.push(Migrated { object, from, comments: comments.0 });
+    }
+
+    /// Whether an issuer is among the objects. Issuers come first.
+    pub(crate) fn has_issuer(&self, kind: IssuerKind, namespace: Option<&str>, name: &str) -> bool {
+        self.objects.iter().any(|migrated| {
+            let text = |path: &str| migrated.object.pointer(path).and_then(Value::as_str);
+            text("/kind") == Some(kind.as_str())
+                && text("/metadata/name") == Some(name)
+                && (kind == IssuerKind::ClusterIssuer || text("/metadata/namespace") == namespace)
+        })
     }
 
     /// A `List` of the objects, with `notes` beside them.

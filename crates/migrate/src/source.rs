@@ -1,11 +1,13 @@
 //! Ingresses, Gateways and ListenerSets that go on as they are, with gatecert's annotations instead of cert-manager's.
 
-use crate::annotations::{Asked, wildcards};
-use crate::certificate::ADOPT;
+use crate::annotations::{ANNOTATIONS, Asked, wildcards};
+use crate::certificate::{ADOPT, missing_issuer};
 use crate::inputs::{Input, is_name};
 use crate::metadata;
 use crate::migration::{Comments, Migration};
 use crate::note::{NoteKind, Origin, adopt_command};
+use gatecert_api::IssuerKind;
+use gatecert_api::annotation::{CLUSTER_ISSUER, ISSUER};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -98,6 +100,13 @@ fn convert(
             return Converted::Refused;
         }
     };
+    for (key, kind) in [(ISSUER, IssuerKind::Issuer), (CLUSTER_ISSUER, IssuerKind::ClusterIssuer)] {
+        if let Some(name) = wanted.get(key)
+            && !migration.has_issuer(kind, metadata.namespace.as_deref(), name)
+        {
+            comments.add(ANNOTATIONS, missing_issuer(kind, name));
+        }
+    }
     let mut annotations = metadata::kept(metadata).annotations.unwrap_or_default();
     annotations.extend(wanted);
     for (namespace, secret) in secrets.iter().filter(|(_, secret)| is_name(secret)) {

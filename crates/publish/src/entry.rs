@@ -7,7 +7,7 @@ use crate::name::CertificateName;
 use crate::record::{Record, Unreadable};
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -81,6 +81,20 @@ impl Entry {
             record: file(RECORD),
             sds: file("sds.yaml"),
         }
+    }
+
+    /// Whether there is a directory, with nothing in it but the symlinks and an empty directory of versions.
+    pub(crate) fn is_as_prepared(&self) -> Result<bool, StoreError> {
+        let mut expected: Vec<_> = self.links().into_iter().map(|(link, _)| link).collect();
+        expected.push(self.versions());
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(|source| StoreError::io(Action::Read, &self.directory, source))?,
+        };
+        let is_expected =
+            |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| expected.contains(&entry.path()));
+        let is_ours = entries.into_iter().all(is_expected);
+        Ok(is_ours && disk::names_in(&self.versions())?.is_empty())
     }
 
     /// The symlinks that lead through `current`, each with its target.

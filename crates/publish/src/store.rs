@@ -84,16 +84,34 @@ impl FileStore {
     pub fn remove(&self, name: &CertificateName) -> Result<bool, StoreError> {
         let _writing = self.writing();
         let entry = self.entry(name);
-        if entry.directory().symlink_metadata().is_err() {
-            return Ok(false);
+        match entry.directory().symlink_metadata() {
+            Ok(_) => self.remove_entry(&entry).map(|()| true),
+            Err(_) => Ok(false),
         }
+    }
+
+    /// Removes what [`Self::prepare`] made for a certificate, where nothing was added: false when there is a version, a journal or
+    /// any other file.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove_unused(&self, name: &CertificateName) -> Result<bool, StoreError> {
+        let _writing = self.writing();
+        let entry = self.entry(name);
+        let is_unused = entry.is_as_prepared()?;
+        if is_unused {
+            self.remove_entry(&entry)?;
+        }
+        Ok(is_unused)
+    }
+
+    fn remove_entry(&self, entry: &Entry) -> Result<(), StoreError> {
         self.sweep_removed()?;
         let removed = self.directory().join(REMOVED);
         self.disk.create_directory(&removed, PRIVATE_DIRECTORY)?;
-        self.disk.rename(entry.directory(), &removed.join(name.as_str()))?;
+        self.disk.rename(entry.directory(), &removed.join(entry.name().as_str()))?;
         self.disk.flush(entry.directory())?;
-        self.sweep_removed()?;
-        Ok(true)
+        self.sweep_removed()
     }
 
     fn open_on(disk: Disk, directory: &Path) -> Result<Self, StoreError> {

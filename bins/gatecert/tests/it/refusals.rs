@@ -101,7 +101,7 @@ async fn a_directory_that_answers_html() {
         run.err
     );
     assert!(!run.err.contains("welcome"), "{}", run.err);
-    assert!(!out.path().join("a.test/tls.crt").exists());
+    assert!(!out.path().join("a.test").exists(), "it looks like a certificate");
 }
 
 #[tokio::test]

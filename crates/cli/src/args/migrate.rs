@@ -1,6 +1,7 @@
 //! The arguments of `gatecert migrate`.
 
 use super::ClusterArguments;
+use super::name::namespace;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -50,13 +51,4 @@ pub(crate) struct Migrate {
 pub(crate) enum MigrationTarget {
     Istio,
     GatewayApi,
-}
-
-/// A name that gets into commands.
-fn namespace(text: &str) -> Result<String, String> {
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    match (1..=63).contains(&text.len()) && text.bytes().all(is_allowed) && !text.starts_with('-') {
-        true => Ok(text.to_owned()),
-        false => Err("a namespace has up to 63 small letters, digits and hyphens".to_owned()),
-    }
 }

@@ -1,5 +1,6 @@
 //! The arguments of `gatecert render`.
 
+use super::name::{namespace, object};
 use clap::{Args, Subcommand};
 use gatecert_acme::{Contact, Identifier};
 use gatecert_render::InstallOptions;
@@ -54,7 +55,7 @@ pub(crate) struct Definitions {}
 #[derive(Debug, Args)]
 pub(crate) struct Installation {
     /// The controller's namespace.
-    #[arg(long, value_name = "NAME", default_value = "gatecert-system")]
+    #[arg(long, value_name = "NAME", default_value = "gatecert-system", value_parser = namespace)]
     pub(crate) namespace: String,
     /// The controller's image.
     #[arg(long, value_name = "IMAGE", default_value_t = InstallOptions::default().image)]
@@ -63,7 +64,7 @@ pub(crate) struct Installation {
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     pub(crate) replicas: u32,
     /// Serves one namespace alone, with rights in that one alone.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
     pub(crate) only_namespace: Option<String>,
     /// Leaves out what is for Istio.
     #[arg(long)]
@@ -78,10 +79,10 @@ pub(crate) struct Installation {
 By using a CA you agree to its terms of service.")]
 pub(crate) struct Issuer {
     /// Its name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = object)]
     pub(crate) name: String,
     /// Its namespace; without one, that which it is applied in.
-    #[arg(long, value_name = "NAME", conflicts_with = "cluster")]
+    #[arg(long, value_name = "NAME", conflicts_with = "cluster", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
     /// For the Certificates of all namespaces.
     #[arg(long)]
@@ -106,16 +107,16 @@ A gateway reads Secrets of its own namespace. With --secret-namespace, the conse
 namespace is printed before the Certificate; it is for whoever administers it to apply.")]
 pub(crate) struct Certificate {
     /// Its name; without one, that of the Secret.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = object)]
     pub(crate) name: Option<String>,
     /// Its namespace; without one, that which it is applied in.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
     /// The Secret that it is published in.
     #[arg(long, value_name = "NAME", value_parser = secret)]
     pub(crate) secret: String,
     /// The namespace of the Secret, where it is another one.
-    #[arg(long, value_name = "NAME", requires = "namespace")]
+    #[arg(long, value_name = "NAME", requires = "namespace", value_parser = namespace)]
     pub(crate) secret_namespace: Option<String>,
     /// A DNS name, or several with commas.
     #[arg(short, long = "domain", value_name = "NAME", value_delimiter = ',', value_parser = host)]
@@ -126,10 +127,10 @@ pub(crate) struct Certificate {
     pub(crate) addresses: Vec<IpAddr>,
     /// The Issuer, of the Certificate's namespace.
     #[arg(long, value_name = "NAME", required_unless_present = "cluster_issuer")]
-    #[arg(conflicts_with = "cluster_issuer")]
+    #[arg(conflicts_with = "cluster_issuer", value_parser = object)]
     pub(crate) issuer: Option<String>,
     /// The ClusterIssuer.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = object)]
     pub(crate) cluster_issuer: Option<String>,
     /// The kind of certificate, of those that the CA offers.
     #[arg(long)]
@@ -159,6 +160,6 @@ fn host(text: &str) -> Result<Identifier, String> {
 fn secret(text: &str) -> Result<String, String> {
     match text.ends_with("-cacert") {
         true => Err("Istio reserves Secret names that end in -cacert for CA certificates".to_owned()),
-        false => Ok(text.to_owned()),
+        false => object(text),
     }
 }

@@ -11,10 +11,10 @@ use kube::discovery::{self, Scope};
 use kube::error::DiscoveryError;
 use kube::{Client, Error};
 
-/// The groups that are looked into, and the kinds of each. What is not served is not there to be migrated.
+/// The groups that are looked into, and the kinds of each; the present group of cert-manager's goes before the one of 2018. What is not served is not there to be migrated.
 const KINDS: [(&str, &[&str]); 4] = [
-    ("certmanager.k8s.io", &["ClusterIssuer", "Issuer", "Certificate"]),
     ("cert-manager.io", &["ClusterIssuer", "Issuer", "Certificate"]),
+    ("certmanager.k8s.io", &["ClusterIssuer", "Issuer", "Certificate"]),
     ("networking.k8s.io", &["Ingress"]),
     ("gateway.networking.k8s.io", &["Gateway", "ListenerSet"]),
 ];

@@ -1,6 +1,7 @@
 //! Manifests from files.
 
 use crate::error::Failure;
+use crate::output::Output;
 use gatecert_migrate::{Document, InputError};
 use std::fs::File;
 use std::io::Read;
@@ -15,14 +16,15 @@ const MAX_FILES: usize = 4096;
 /// The most text in all, in bytes: four of the largest files.
 const MAX_TOTAL: usize = 64 * 1024 * 1024;
 
-/// The documents of all files, and what is wrong with those that can not be read as YAML.
+/// The documents of all files, and what is wrong with those that can not be read as YAML. Directories in directories are told
+/// of.
 ///
 /// # Errors
 /// A file or directory that can not be read at all.
-pub(super) fn read(paths: &[PathBuf]) -> Result<(Vec<Document>, Vec<InputError>), Failure> {
+pub(super) fn read(paths: &[PathBuf], output: &Output) -> Result<(Vec<Document>, Vec<InputError>), Failure> {
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     let mut total = 0;
-    for path in expanded(paths)? {
+    for path in expanded(paths, output)? {
         let text = text(&path)?;
         total += text.len();
         if total > MAX_TOTAL {
@@ -38,7 +40,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<(Vec<Document>, Vec<InputError>)
 }
 
 /// Directories are their manifests, sorted by name; not those of directories in them, as with kubectl.
-fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+fn expanded(paths: &[PathBuf], output: &Output) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -47,15 +49,22 @@ fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
         let unreadable =
             |error: std::io::Error| Failure::usage(format!("`{}` can not be read: {error}", path.display()));
-        let mut found = Vec::new();
+        let (mut found, mut inside) = (Vec::new(), 0);
         for entry in path.read_dir().map_err(unreadable)? {
             let file = entry.map_err(unreadable)?.path();
             if is_manifest(&file) && file.is_file() {
                 found.push(file);
+            } else if !is_hidden(&file) && file.is_dir() {
+                inside += 1;
             }
             if found.len() > MAX_FILES {
                 break;
             }
+        }
+        if inside > 0 {
+            let plural = if inside == 1 { "y" } else { "ies" };
+            let path = path.display();
+            output.warning(&format!("{inside} director{plural} in `{path}` not looked into: name each"));
         }
         if found.is_empty() {
             return Err(Failure::usage(format!(
@@ -70,6 +79,10 @@ fn expanded(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         ..=MAX_FILES => Ok(files),
         _ => Err(Failure::usage(format!("there are more than {MAX_FILES} files"))),
     }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn is_manifest(path: &Path) -> bool {

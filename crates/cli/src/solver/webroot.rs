@@ -29,7 +29,7 @@ impl WebrootSolver {
     pub(crate) fn open(webroot: &Path) -> Result<Self, Failure> {
         if !webroot.is_dir() {
             return Err(Failure::usage(format!("`{}` is not a directory", webroot.display()))
-                .hint("--webroot takes the directory that a web server serves on port 80"));
+                .hint("the webroot is the directory that a web server serves on port 80"));
         }
         let challenges = webroot.join(".well-known/acme-challenge");
         check_writable(&challenges)?;
@@ -76,7 +76,7 @@ fn check_writable(challenges: &Path) -> Result<(), Failure> {
         Ok(_) => Ok(()),
         Err(error) => {
             Err(Failure::usage(format!("no file can be put into `{}`: {error}", directory.display()))
-                .hint("--webroot takes a directory that this user can write to"))
+                .hint("the webroot is a directory that this user can write to"))
         }
     }
 }

@@ -53,6 +53,32 @@ fn every_input_gives_what_is_expected() {
     }
 }
 
+/// Two of one name can not become one; out of a cluster they come from both groups of cert-manager's.
+#[test]
+fn one_that_is_there_twice_is_told() {
+    let text = |group: &str| {
+        format!(
+            "apiVersion: {group}
+kind: Certificate
+metadata: {{name: www, namespace: shop}}
+spec: {{secretName: www, dnsNames: [www.example.com], issuerRef: {{name: letsencrypt}}}}
+"
+        )
+    };
+    let both = [text("cert-manager.io/v1"), text("certmanager.k8s.io/v1alpha1")].join("---\n");
+    assert_eq!(
+        errors(&migrated(&both, Target::Istio)),
+        "input.yaml:6:1: Certificate shop/www is here a second time: the first is input.yaml:1
+  hint: give the one alone that is meant
+"
+    );
+    let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(&both).unwrap();
+    let documents: Vec<_> =
+        values.into_iter().map(|value| Document::from_value("the cluster", value)).collect();
+    let migration = migrate(&documents, &Options::default());
+    assert_eq!((migration.objects.len(), migration.is_complete()), (1, false), "{migration:?}");
+}
+
 /// What is printed is what was made, and of gatecert's types.
 #[test]
 fn the_text_is_the_objects() {

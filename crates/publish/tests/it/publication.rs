@@ -223,6 +223,28 @@ fn a_directory_that_can_not_be_written_is_named() {
 }
 
 #[test]
+fn what_was_prepared_goes_where_nothing_came() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = FileStore::open(scratch.path()).unwrap();
+    let directory = scratch.path().join(NAME);
+    assert!(!store.remove_unused(&name()).unwrap(), "there is nothing");
+    store.prepare(&name()).unwrap();
+    assert!(store.remove_unused(&name()).unwrap() && !directory.exists());
+
+    store.prepare(&name()).unwrap();
+    fs::write(directory.join("notes.txt"), "mine").unwrap();
+    assert!(!store.remove_unused(&name()).unwrap() && directory.join("notes.txt").exists());
+    fs::remove_file(directory.join("notes.txt")).unwrap();
+
+    store.save_journal(&name(), b"{}").unwrap();
+    assert!(!store.remove_unused(&name()).unwrap() && store.load_journal(&name()).unwrap().is_some());
+    store.clear_journal(&name()).unwrap();
+
+    store.publish(&certificate(1)).unwrap();
+    assert!(!store.remove_unused(&name()).unwrap() && store.load(&name()).unwrap().is_some());
+}
+
+#[test]
 fn a_directory_that_is_not_there_is_not_made_by_a_reader() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join("none");
