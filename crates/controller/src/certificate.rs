@@ -31,8 +31,12 @@ use tokio::sync::SemaphorePermit;
 /// When something that only a person can change is looked at again, if nothing is heard of it.
 const LOOK_AT_OBSTACLE: Duration = Duration::from_secs(300);
 
-/// When the API server is asked again that had no answer, though it was asked with patience.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// When the API server is asked again that had no answer, though it was asked with patience: first so soon, then each time twice
+/// as late.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The longest that it is left alone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What keeps a Certificate from being issued, and is no failure of the CA's: nothing was ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,18 +168,23 @@ async fn reconcile_now(certificate: &Certificate, controller: &Controller, turn:
     if !matches!(outcome, Outcome::Waiting { .. }) {
         controller.budgets.withdraw(&certificate.uid().unwrap_or_default());
     }
-    if !is_shown {
-        return Action::requeue(ASK_AGAIN);
+    if !is_shown || matches!(&outcome, Outcome::Blocked(obstacle) if obstacle.is_passing) {
+        return Action::requeue(pause(controller.certificates.was_not_answered(certificate)));
     }
+    controller.certificates.was_answered(certificate);
     match outcome {
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
-        Outcome::Blocked(obstacle) if obstacle.is_passing => Action::requeue(ASK_AGAIN),
         Outcome::Blocked(_) => {
             controller.block(ObjectRef::from_obj(certificate));
             Action::requeue(LOOK_AT_OBSTACLE)
         }
         Outcome::Interrupted => Action::await_change(),
     }
+}
+
+/// How long the API server is left alone after so many looks in a row that it had no answer for.
+fn pause(before: u32) -> Duration {
+    ASK_AGAIN.saturating_mul(1 << before.min(8)).min(LONGEST_PAUSE)
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Action {
@@ -489,6 +498,12 @@ mod tests {
             issue(certificate, wish, controller, None, more.0, more.1, more.2)
         });
         in_turn + issue
+    }
+
+    #[test]
+    fn an_api_server_without_an_answer_is_asked_less_and_less() {
+        let pauses = [0, 1, 2, 3, 4, 5, u32::MAX].map(|before| pause(before).as_secs());
+        assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60]);
     }
 
     /// Ten thousand may wait for their turn, or for an issuance to end.

@@ -36,6 +36,8 @@ struct Index {
     /// When the CA is asked again about the renewal of a certificate. The status has an earlier time where the answer in between
     /// was the same: that alone is not worth a write.
     questions: HashMap<String, Timestamp>,
+    /// How many looks in a row the API server had no answer for.
+    unanswered: HashMap<String, u32>,
     /// Issuances under way, and the generation that each is for.
     running: HashMap<String, (i64, watch::Sender<Option<Interruption>>)>,
 }
@@ -237,6 +239,22 @@ impl Certificates {
         }
     }
 
+    /// Notes that the API server had no answer, and gives how often that was so in a row before.
+    pub(crate) fn was_not_answered(&self, certificate: &Certificate) -> u32 {
+        let (mut index, uid) = (self.index(), certificate.uid().unwrap_or_default());
+        if !index.wants.contains_key(&uid) {
+            return 0;
+        }
+        let count = index.unanswered.entry(uid).or_default();
+        *count = count.saturating_add(1);
+        *count - 1
+    }
+
+    /// Notes that the API server answered.
+    pub(crate) fn was_answered(&self, certificate: &Certificate) {
+        self.index().unanswered.remove(&certificate.uid().unwrap_or_default());
+    }
+
     /// Whether a Certificate is there, and whether an issuance of it is under way.
     pub(crate) fn is_known_and_running(&self, uid: &str) -> (bool, bool) {
         let index = self.index();
@@ -343,6 +361,7 @@ impl Index {
         self.unwritten.remove(uid);
         self.obeyed.remove(uid);
         self.questions.remove(uid);
+        self.unanswered.remove(uid);
         if let Some((_, running)) = self.running.get(uid) {
             running.send_replace(Some(Interruption::Deleted));
         }
@@ -404,6 +423,17 @@ mod tests {
         assert_eq!(come_to_nothing(&certificates, &second), None);
         certificates.observe(&Event::Delete(second.clone()));
         assert_eq!(come_to_nothing(&certificates, &second), Some(Interruption::Deleted));
+    }
+
+    #[test]
+    fn looks_without_an_answer_are_counted() {
+        let certificates = Certificates::new(reflector::store().0);
+        let one = certificate("one", "s", 1, "10");
+        assert_eq!(certificates.was_not_answered(&one), 0, "it is not there");
+        certificates.observe(&Event::Apply(one.clone()));
+        assert_eq!([(); 3].map(|()| certificates.was_not_answered(&one)), [0, 1, 2]);
+        certificates.was_answered(&one);
+        assert_eq!(certificates.was_not_answered(&one), 0);
     }
 
     #[test]
