@@ -25,17 +25,25 @@ struct Arguments {
     /// How long it goes on once all are issued.
     #[arg(long, default_value_t = 90)]
     days: u32,
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    output: String,
 }
 
 #[allow(clippy::print_stdout, reason = "a program that measures")]
 fn main() -> Result<()> {
-    let Arguments { certificates, shards, days } = Arguments::parse();
+    let Arguments { certificates, shards, days, output } = Arguments::parse();
     let mut reports = Vec::new();
     for count in shards {
         ensure!(count > 0 && certificates > 0, "there is nothing to split");
-        reports.push(simulate(certificates, count, days)?);
+        let report = simulate(certificates, count, days)?;
+        if output == "text" {
+            print!("{report}");
+        }
+        reports.push(report);
     }
-    println!("{}", serde_json::to_string(&reports)?);
+    if output == "json" {
+        println!("{}", serde_json::to_string(&reports)?);
+    }
     Ok(())
 }
 

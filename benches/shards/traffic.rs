@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use std::fmt;
 
 const MINUTE: f64 = 60.0;
 const DAY: f64 = 24.0 * 60.0 * MINUTE;
@@ -122,5 +123,31 @@ impl Report {
             looks: all.looks,
             microseconds_per_look: planning * 1e6 / all.looks.max(1) as f64,
         }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} controllers, {} certificates in the largest",
+            self.shards, self.certificates_of_largest
+        )?;
+        writeln!(f, "  first issue of all           {:.1} days", self.days_until_all_are_issued)?;
+        let [usual, busiest, behind] = [
+            self.questions_per_second,
+            self.questions_per_second_at_most,
+            self.questions_per_second_after_restart,
+        ];
+        write!(
+            f,
+            "  questions about renewals     {usual:.2} a second, {busiest:.2} in the busiest minute, "
+        )?;
+        writeln!(f, "{behind:.2} in that behind a restart")?;
+        writeln!(f, "  … of the largest             {:.2} a second", self.questions_per_second_of_largest)?;
+        writeln!(f, "  writes for their answers     {:.3} a second", self.writes_per_second_for_questions)?;
+        write!(f, "  renewals                     {:.0} a day, ", self.renewals_per_day)?;
+        writeln!(f, "{} in the busiest minute", self.renewals_per_minute_at_most)?;
+        writeln!(f, "  planning                     {:.2} µs a look", self.microseconds_per_look)
     }
 }
