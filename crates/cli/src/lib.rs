@@ -43,7 +43,10 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +84,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, clock: Arc<dyn C
         Ok(arguments) => arguments,
         Err(error) => return refused(&error, &words),
     };
-    log(&arguments);
     let output = Output::new(arguments.global.output, arguments.global.quiet);
-    if let Err(failure) = takes_format(&arguments) {
+    if let Err(failure) = takes_format(&arguments).and_then(|()| log(&arguments)) {
         output.failure(&failure);
         return failure.exit;
     }
@@ -135,7 +137,7 @@ async fn dispatch(arguments: &Arguments, output: &Output, clock: Arc<dyn Clock>)
 }
 
 /// Logs to standard error: nothing by default, but for a service; more with each `-v`, or what `GATECERT_LOG` says.
-fn log(arguments: &Arguments) {
+fn log(arguments: &Arguments) -> Result<(), Failure> {
     let is_service = matches!(arguments.command, Command::Serve(_));
     let level = match arguments.global.verbose {
         0 if is_service && arguments.global.quiet => {
@@ -149,18 +151,24 @@ fn log(arguments: &Arguments) {
         1 => "off,gatecert_acme=debug,gatecert_http01=debug,gatecert_publish=debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_env("GATECERT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wanted = std::env::var("GATECERT_LOG").ok();
+    let filter: Targets = wanted.as_deref().unwrap_or(level).parse().map_err(|error| {
+        Failure::usage(format!("GATECERT_LOG can not be read: {error}"))
+            .hint("a level, or several by target: warn,gatecert_acme=debug")
+    })?;
     let is_terminal = std::io::stderr().is_terminal();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
+    let log = fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr);
+    let filtered = tracing_subscriber::registry().with(filter);
     // A program that embeds this may have a log already.
     let _ = match (is_service, arguments.global.output) {
         (true, Format::Json) => {
-            log.json().with_target(false).flatten_event(true).with_span_list(false).try_init()
+            let log = log.json().with_target(false).flatten_event(true).with_span_list(false);
+            filtered.with(log).try_init()
         }
-        (true, Format::Text | Format::Wide) => log.with_target(false).try_init(),
-        (false, _) => log.try_init(),
+        (true, Format::Text | Format::Wide) => filtered.with(log.with_target(false)).try_init(),
+        (false, _) => filtered.with(log).try_init(),
     };
+    Ok(())
 }
 
 /// So that what the README shows is compiled.

@@ -2,7 +2,11 @@
 
 use gatecert_http01::ListenAddress;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How many issuances are under way at once, unless told otherwise. At five seconds each these are 50 a second, more than
 /// Let's Encrypt takes from one address: 250 requests a second, of which one certificate needs six or seven.
@@ -56,8 +60,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub route_timeout: u64,
 
-    /// What is logged, as `tracing` filters are written.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    /// What is logged: a level, or several by target, as in `info,kube=warn`.
+    #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
 
     /// Logs for machines.
@@ -74,12 +78,21 @@ pub(crate) enum Scope {
     Namespace(String),
 }
 
+/// A filter as it is written, which can be read.
+fn log_filter(text: &str) -> Result<String, ParseError> {
+    text.parse::<Targets>().map(|_| text.to_owned())
+}
+
 impl Options {
     /// Begins the log, on standard error. A second call changes nothing.
     pub fn start_log(&self) {
-        let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|_| EnvFilter::new("info"));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        let _ = if self.log_json { log.json().try_init() } else { log.try_init() };
+        let filter = self.log.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+        let log = fmt::layer().with_writer(std::io::stderr);
+        let filtered = tracing_subscriber::registry().with(filter);
+        let _ = match self.log_json {
+            true => filtered.with(log.json()).try_init(),
+            false => filtered.with(log).try_init(),
+        };
     }
 
     pub(crate) fn scope(&self) -> Scope {
