@@ -1,7 +1,11 @@
 //! Signed objects: flattened JWS JSON (RFC 7515 §7.2.2) with the header that ACME prescribes (RFC 8555 §6.2).
 
+use crate::jwk::Jwk;
 use crate::key::{AccountKey, KeyError, base64url};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Who signs. One of the two and never both, or neither (RFC 8555 §6.2).
@@ -14,6 +18,29 @@ pub(crate) enum KeyId<'a> {
     Jwk,
 }
 
+/// The protected header. Each request is signed anew, and this is most of what that costs beside the signature: so it is
+/// no map.
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwk: Option<&'a Jwk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    url: &'a str,
+}
+
+/// The signed object. All of it is base64url, which JSON takes as it is.
+struct Object {
+    /// Header and payload with a dot between, as they are signed.
+    input: String,
+    /// How long the header is in it.
+    header: usize,
+    signature: String,
+}
+
 /// The signed object as JSON, the body of a request. An empty payload makes it a POST-as-GET (RFC 8555 §6.3); only the
 /// inner object of a key change has no nonce (§7.3.5).
 pub(crate) fn sign(
@@ -23,36 +50,52 @@ pub(crate) fn sign(
     url: &str,
     payload: &[u8],
 ) -> Result<String, KeyError> {
-    let mut header = header(key.algorithm().as_str(), url);
-    match key_id {
-        KeyId::Kid(kid) => header["kid"] = kid.into(),
-        KeyId::Jwk => header["jwk"] = json!(key.jwk()),
-    }
-    if let Some(nonce) = nonce {
-        header["nonce"] = nonce.into();
-    }
-    let object = object(&header, payload, |input| key.sign(input))?;
-    Ok(object.to_string())
+    let (kid, jwk) = match key_id {
+        KeyId::Kid(kid) => (Some(kid), None),
+        KeyId::Jwk => (None, Some(key.jwk())),
+    };
+    let header = Header { alg: key.algorithm().as_str(), kid, jwk, nonce, url };
+    Ok(Object::new(&header, payload, |input| key.sign(input))?.to_json())
 }
 
 /// The object that a shared key signs, for an external account binding (RFC 8555 §7.3.4): HS256, `kid`, no nonce.
 pub(crate) fn sign_hs256(key: &hmac::Key, kid: &str, url: &str, payload: &[u8]) -> Result<Value, KeyError> {
-    let mut header = header("HS256", url);
-    header["kid"] = kid.into();
-    object(&header, payload, |input| Ok(hmac::sign(key, input).as_ref().to_vec()))
+    let header = Header { alg: "HS256", kid: Some(kid), jwk: None, nonce: None, url };
+    let object = Object::new(&header, payload, |input| Ok(hmac::sign(key, input).as_ref().to_vec()))?;
+    let (protected, payload) = object.parts();
+    Ok(json!({"protected": protected, "payload": payload, "signature": object.signature}))
 }
 
-fn header(algorithm: &str, url: &str) -> Value {
-    json!({"alg": algorithm, "url": url})
-}
+impl Object {
+    fn new(
+        header: &Header<'_>,
+        payload: &[u8],
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, KeyError>,
+    ) -> Result<Self, KeyError> {
+        // Texts under names that are texts do not fail.
+        let mut input = base64url(serde_json::to_vec(header).unwrap_or_default());
+        let header = input.len();
+        input.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut input);
+        let signature = base64url(sign(input.as_bytes())?);
+        Ok(Self { input, header, signature })
+    }
 
-fn object(
-    header: &Value,
-    payload: &[u8],
-    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, KeyError>,
-) -> Result<Value, KeyError> {
-    let protected = base64url(header.to_string());
-    let payload = base64url(payload);
-    let signature = base64url(sign(format!("{protected}.{payload}").as_bytes())?);
-    Ok(json!({"protected": protected, "payload": payload, "signature": signature}))
+    fn parts(&self) -> (&str, &str) {
+        let (protected, payload) = self.input.split_at(self.header);
+        (protected, payload.strip_prefix('.').unwrap_or(payload))
+    }
+
+    fn to_json(&self) -> String {
+        let (protected, payload) = self.parts();
+        let parts = [
+            r#"{"protected":""#,
+            protected,
+            r#"","payload":""#,
+            payload,
+            r#"","signature":""#,
+            &self.signature,
+        ];
+        parts.concat() + r#""}"#
+    }
 }

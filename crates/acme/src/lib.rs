@@ -4,7 +4,9 @@
 //! (see `gatecert-http01`) and where certificates are kept is the caller's.
 //!
 //! ```no_run
-//! use gatecert_acme::{AccountKey, Client, HttpTransport, Identifier, KeyAlgorithm, NewAccount, NewOrder};
+//! use gatecert_acme::{
+//!     AccountKey, AuthorizationStatus, Client, HttpTransport, Identifier, KeyAlgorithm, NewAccount, NewOrder,
+//! };
 //! use std::sync::Arc;
 //!
 //! # async fn issue() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,16 +19,22 @@
 //!
 //! let mut order = account.new_order(&NewOrder::new([Identifier::dns("www.example.com")?])).await?;
 //! for authorization in order.authorizations().await? {
+//!     // The CA may still know a name from an earlier order.
+//!     if authorization.status == AuthorizationStatus::Valid {
+//!         continue;
+//!     }
 //!     let Some(challenge) = authorization.http01() else { continue };
 //!     let token = challenge.token().unwrap_or_default();
 //!     println!("serve {} at {token}", account.key().key_authorization(token));
 //!     account.respond(challenge).await?;
 //! }
 //! order.wait_ready().await?;
-//! let csr_der: Vec<u8> = vec![/* a PKCS#10 request for the same names */];
-//! order.finalize(&csr_der).await?;
+//! // A certificate request for the same names in DER, whatever makes it: here the crate `rcgen`.
+//! let key = rcgen::KeyPair::generate()?;
+//! let request = rcgen::CertificateParams::new(["www.example.com".to_owned()])?.serialize_request(&key)?;
+//! order.finalize(request.der()).await?;
 //! order.wait_valid().await?;
-//! println!("{}", order.certificate().await?.chain.pem());
+//! println!("{}{}", order.certificate().await?.chain.pem(), key.serialize_pem());
 //! # Ok(())
 //! # }
 //! ```
