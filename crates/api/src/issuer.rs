@@ -248,6 +248,9 @@ pub struct AcmeStatus {
     /// The contact that was last registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_registered_email: Option<String>,
+    /// The key of the external account that it was last registered with.
+    #[serde(rename = "externalAccountKeyID", skip_serializing_if = "Option::is_none")]
+    pub external_account_key_id: Option<String>,
     /// The profiles that the CA advertises.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<String>,

@@ -91,7 +91,7 @@ pub(crate) async fn reconcile<K: IssuerObject>(
     controller: Arc<Controller>,
 ) -> Result<Action, Infallible> {
     let key = issuer.key();
-    let known = issuer.status().and_then(|status| status.acme.clone());
+    let known = controller.issuers.status(&*issuer).acme;
     let key_secret = issuer.account_key(&controller.options.namespace);
     let outcome = account::register(&controller, &key_secret, issuer.acme(), known.as_ref()).await;
     if let Err(error) = &outcome
@@ -134,7 +134,7 @@ async fn report<K: IssuerObject>(
     reason: &str,
     message: &str,
 ) {
-    let before = issuer.status().cloned().unwrap_or_default();
+    let before = controller.issuers.status(issuer);
     let is_ready = reason == "Registered";
     let conditions = conditions_with(
         &before.conditions,
@@ -161,7 +161,10 @@ async fn report<K: IssuerObject>(
     });
     let parameters = PatchParams::apply(annotation::MANAGER).force();
     let api = issuer.api(controller.client.clone());
-    if let Err(error) = api.patch_status(&issuer.name_any(), &parameters, &Patch::Apply(patch)).await {
-        tracing::warn!(issuer = %issuer.name_any(), %error, "the issuer's status was not written");
+    match api.patch_status(&issuer.name_any(), &parameters, &Patch::Apply(patch)).await {
+        Ok(written) => controller.issuers.wrote(&written, status),
+        Err(error) => {
+            tracing::warn!(issuer = %issuer.name_any(), %error, "the issuer's status was not written");
+        }
     }
 }

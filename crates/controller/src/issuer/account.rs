@@ -130,7 +130,11 @@ pub(super) async fn register(
 
     let (directory, thumbprint) = (client.directory_url().to_string(), account_key.thumbprint());
     let same = known.filter(|known| known.directory == directory && known.thumbprint == thumbprint);
-    let account = match same.and_then(|same| same.uri.parse::<Url>().ok()) {
+    let external_key = spec.external_account_binding.as_ref().map(|binding| &binding.key_id);
+    // An account stays with its external account where the issuer names none any more.
+    let bound =
+        same.filter(|same| external_key.is_none() || same.external_account_key_id.as_ref() == external_key);
+    let account = match bound.and_then(|bound| bound.uri.parse::<Url>().ok()) {
         Some(account_url) => {
             let credentials = AccountCredentials {
                 directory: client.directory_url().clone(),
@@ -157,6 +161,9 @@ pub(super) async fn register(
         uri: account.url().to_string(),
         thumbprint,
         last_registered_email: spec.email.clone(),
+        external_account_key_id: external_key
+            .cloned()
+            .or_else(|| same.and_then(|same| same.external_account_key_id.clone())),
         profiles: meta.profiles.keys().cloned().collect(),
         terms_of_service: meta.terms_of_service.clone(),
         checked_at: same.and_then(|same| same.checked_at.clone()).or_else(|| Some(Time(controller.now()))),

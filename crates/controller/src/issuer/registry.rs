@@ -1,7 +1,9 @@
 //! The issuers as issuances see them.
 
+use super::IssuerObject;
+use crate::certificates::version;
 use gatecert_acme::{Account, Client};
-use gatecert_api::{AcmeIssuer, IssuerKind, IssuerReference};
+use gatecert_api::{AcmeIssuer, IssuerKind, IssuerReference, IssuerStatus};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -67,6 +69,8 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Issuers {
     known: RwLock<HashMap<IssuerKey, Known>>,
+    /// The statuses that were written last, with their versions: the watch may be late.
+    written: Mutex<HashMap<IssuerKey, (u64, IssuerStatus)>>,
     /// As long as somebody has them: each has its own lock, since a directory may be long in coming.
     clients: Mutex<HashMap<ClientKey, Weak<OnceCell<Client>>>>,
 }
@@ -105,6 +109,23 @@ impl Issuers {
         failures
     }
 
+    /// The status of an issuer: what was written last, where the watch has not brought that yet.
+    pub(super) fn status(&self, issuer: &impl IssuerObject) -> IssuerStatus {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        match written.get(&issuer.key()) {
+            Some((written, status)) if version(issuer).is_some_and(|seen| seen < *written) => status.clone(),
+            _ => issuer.status().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Remembers a status that was written.
+    pub(super) fn wrote(&self, written: &impl IssuerObject, status: IssuerStatus) {
+        if let Some(version) = version(written) {
+            let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(written.key(), (version, status));
+        }
+    }
+
     /// Whether an issuer is ready.
     pub(super) fn is_ready(&self, key: &IssuerKey) -> bool {
         self.get(key).is_some_and(|state| state.is_ok())
@@ -124,6 +145,7 @@ impl Issuers {
     /// Forgets an issuer that was deleted.
     pub(crate) fn remove(&self, key: &IssuerKey) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     /// The client that all issuers of one directory share.

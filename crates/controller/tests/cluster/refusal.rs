@@ -2,16 +2,25 @@
 
 use crate::Outcome;
 use crate::harness::{World, condition};
-use crate::manifest::{certificate, gateway, http};
-use gatecert_api::{ClusterIssuer, Issuer, IssuerStatus};
-use gatecert_testkit::cluster::apply;
+use crate::manifest::{certificate, certificate_with, gateway, http};
+use gatecert_api::{ClusterIssuer, Issuer};
+use gatecert_testkit::cluster::{apply, base64};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until an issuer says that it is not ready for this reason, and gives the message.
+/// The key of an external account as it should be, which the CA knows nothing of.
+const EXTERNAL_KEY: &str = "---
+apiVersion: v1
+kind: Secret
+metadata: {name: external-key, namespace: refused}
+stringData: {secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8}
+";
+
+/// Waits until an issuer says that it is not ready for this reason as it is now, and gives the message.
 async fn issuer_refused(
     world: &World,
     namespace: &str,
@@ -21,14 +30,71 @@ async fn issuer_refused(
     let issuers: Api<Issuer> = Api::namespaced(world.cluster.client.clone(), namespace);
     let waited = tokio::time::timeout(PATIENCE, async {
         loop {
-            let status: IssuerStatus = issuers.get(name).await?.status.unwrap_or_default();
-            if let Some(found) = status.conditions.into_iter().find(|found| found.reason == reason) {
+            let issuer = issuers.get(name).await?;
+            let generation = issuer.metadata.generation;
+            let mut conditions = issuer.status.unwrap_or_default().conditions.into_iter();
+            let found =
+                conditions.find(|found| found.reason == reason && found.observed_generation == generation);
+            if let Some(found) = found {
                 return Ok(found.message);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     waited.await.map_err(|_| format!("Issuer {namespace}/{name} has no reason {reason}"))?
+}
+
+/// How many events say of an object that it is refused for this reason, and how often.
+async fn told(
+    world: &World,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+    reason: &str,
+) -> Result<i32, kube::Error> {
+    let events: Api<Event> = Api::namespaced(world.cluster.client.clone(), namespace);
+    let all = events.list(&ListParams::default()).await?.items.into_iter();
+    let about = all.filter(|event| {
+        event.reason.as_deref() == Some(reason)
+            && event.regarding.as_ref().is_some_and(|regarding| {
+                regarding.kind.as_deref() == Some(kind) && regarding.name.as_deref() == Some(name)
+            })
+    });
+    Ok(about.map(|event| event.series.map_or(1, |series| series.count)).sum())
+}
+
+/// Has a refused Issuer looked at again, for changes that do not mend it: of that it tells nothing.
+async fn issuer_is_told_once(world: &World, name: &str, reason: &str) -> Outcome {
+    let issuers: Api<Issuer> = Api::namespaced(world.cluster.client.clone(), "refused");
+    let change = json!({
+        "metadata": {"annotations": {"example.test/touched": "yes"}},
+        "spec": {"acme": {"email": "others@example.com"}},
+    });
+    issuers.patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
+    issuer_refused(world, "refused", name, reason).await?;
+    assert_eq!(told(world, "refused", "Issuer", name, reason).await?, 1, "{name}");
+    Ok(())
+}
+
+/// The same of a Certificate. It is looked at twice: what was told at the first look is there when the second is over.
+async fn certificate_is_told_once(world: &World, namespace: &str, name: &str, reason: &str) -> Outcome {
+    let certificates = world.certificates(namespace);
+    for look in 1..=2_i32 {
+        let change = json!({
+            "metadata": {"annotations": {"example.test/touched": look.to_string()}},
+            "spec": {"revisionHistoryLimit": look},
+        });
+        let changed = certificates.patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
+        world
+            .until(namespace, name, |certificate| {
+                condition(certificate, "Issuing").is_some_and(|issuing| {
+                    issuing.reason == reason && issuing.observed_generation == changed.metadata.generation
+                })
+            })
+            .await?;
+    }
+    assert_eq!(told(world, namespace, "Certificate", name, reason).await?, 1, "{name}");
+    Ok(())
 }
 
 fn issuer(world: &World, name: &str, from: &str, to: &str) -> String {
@@ -44,12 +110,16 @@ fn issuer(world: &World, name: &str, from: &str, to: &str) -> String {
 
 pub(crate) async fn issuers(world: &World) -> Outcome {
     world.namespaces(&["refused"]).await?;
+    world.apply(EXTERNAL_KEY).await?;
     let directory = world.cluster.pebble.directory_url().to_string();
     let bundle = world.bundle();
+    // The root of what it issues has not signed its own certificate.
+    let others = base64(&world.roots);
     let nowhere = "https://localhost:1/dir";
     for (name, from, to, reason, word) in [
         ("no-ca", directory.as_str(), nowhere, "CaNotReachable", "localhost:1"),
         ("bad-bundle", bundle.as_str(), "YQ==", "InvalidCaBundle", "PEM"),
+        ("other-bundle", bundle.as_str(), others.as_str(), "CaNotReachable", "not trusted"),
         ("bad-email", "ops@example.com", "ops@@example", "InvalidEmail", "ops@@example"),
         (
             "no-eab",
@@ -57,6 +127,13 @@ pub(crate) async fn issuers(world: &World) -> Outcome {
             "externalAccountBinding: {keyID: k, keySecretRef: {name: missing}}, email:",
             "ExternalAccountKeyMissing",
             "refused/missing",
+        ),
+        (
+            "unknown-eab",
+            "email:",
+            "externalAccountBinding: {keyID: unknown, keySecretRef: {name: external-key}}, email:",
+            "RegistrationFailed",
+            "a key that is not known",
         ),
     ] {
         let applied = apply(&world.cluster.client, &issuer(world, name, from, to)).await;
@@ -69,6 +146,7 @@ pub(crate) async fn issuers(world: &World) -> Outcome {
         applied?;
         let message = issuer_refused(world, "refused", name, reason).await?;
         assert!(message.contains(word), "{name}: {message}");
+        issuer_is_told_once(world, name, reason).await?;
     }
     let unreadable = "---
 apiVersion: v1
@@ -81,7 +159,7 @@ data: {tls.key: YQ==}
     world.apply(&with_key).await?;
     let message = issuer_refused(world, "refused", "bad-key", "InvalidAccountKey").await?;
     assert!(message.contains("refused/unreadable"), "{message}");
-    Ok(())
+    issuer_is_told_once(world, "bad-key", "InvalidAccountKey").await
 }
 
 pub(crate) async fn certificates(world: &World) -> Outcome {
@@ -89,15 +167,20 @@ pub(crate) async fn certificates(world: &World) -> Outcome {
     world.apply(&missing).await?;
     let message = world.refused("app", "no-issuer", "IssuerNotFound").await?;
     assert!(message.contains("ClusterIssuer nobody"), "{message}");
+    certificate_is_told_once(world, "app", "no-issuer", "IssuerNotFound").await?;
     let names: Vec<_> = (0..101).map(|number| format!("n{number}.refused.test")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    for (names, word) in [
-        (vec!["*.refused.test"], "wildcard"),
-        (names, "100"),
-        (vec!["under_score", "x"], "full DNS name"),
-        (vec![], "at least one"),
+    let of = |names: &[&str]| certificate("app", "refused", names);
+    let long = format!("{}.refused.test", "c".repeat(60));
+    let common_name = format!(", commonName: {long}");
+    for (manifest, word) in [
+        (of(&["*.refused.test"]), "wildcard"),
+        (of(&names), "100"),
+        (of(&["under_score", "x"]), "full DNS name"),
+        (of(&[]), "at least one"),
+        (certificate_with("app", "refused", &[&long], &common_name), "spec.commonName: Too long"),
     ] {
-        let error = apply(&world.cluster.client, &certificate("app", "refused", &names)).await.err();
+        let error = apply(&world.cluster.client, &manifest).await.err();
         let error = error.map(|error| format!("{error:?}")).unwrap_or_default();
         assert!(error.contains(word), "{word}: {error}");
     }
@@ -118,7 +201,7 @@ pub(crate) async fn a_secret_of_the_wrong_type(world: &World) -> Outcome {
         .await?;
     let message = world.refused("istio-system", "opaque", "SecretOfWrongType").await?;
     assert!(message.contains("kubernetes.io/tls"), "{message}");
-    Ok(())
+    certificate_is_told_once(world, "istio-system", "opaque", "SecretOfWrongType").await
 }
 
 /// Another namespace's Secret needs a ReferenceGrant there, and the message holds it ready.

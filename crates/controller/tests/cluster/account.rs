@@ -1,0 +1,86 @@
+//! The account of an issuer follows what the issuer says.
+
+use crate::Outcome;
+use crate::harness::World;
+use gatecert_acme::{AccountKey, Client, HttpTransport};
+use gatecert_api::{AcmeStatus, ClusterIssuer};
+use gatecert_testkit::cluster::delete;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NAME: &str = "followed";
+
+/// A key of an external account, 32 bytes in base64url.
+const EXTERNAL_KEY: &str = "---
+apiVersion: v1
+kind: Secret
+metadata: {name: followed-external-key, namespace: gatecert-system}
+stringData: {secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8}
+";
+
+/// Another contact, and another external account: both are told to the CA, and the account stays. (Pebble takes the second
+/// for an account that it has, and looks at no key then.)
+pub(crate) async fn it_follows_its_issuer(world: &World) -> Outcome {
+    let issuer = world.issuer(NAME);
+    world.apply(&issuer).await?;
+    let first = until(world, |acme| acme.last_registered_email.as_deref() == Some("ops@example.com")).await?;
+    assert_eq!(contacts(world).await?, ["mailto:ops@example.com"]);
+    assert_eq!(first.external_account_key_id, None);
+
+    let issuer = issuer.replace("ops@example.com", "others@example.com");
+    world.apply(&issuer).await?;
+    let second =
+        until(world, |acme| acme.last_registered_email.as_deref() == Some("others@example.com")).await?;
+    assert_eq!(
+        (contacts(world).await?, &second.uri),
+        (vec!["mailto:others@example.com".to_owned()], &first.uri)
+    );
+
+    world.apply(EXTERNAL_KEY).await?;
+    for key_id in ["one", "two"] {
+        let reference = "keySecretRef: {name: followed-external-key}";
+        let binding = format!("externalAccountBinding: {{keyID: {key_id}, {reference}}}, email:");
+        world.apply(&issuer.replace("email:", &binding)).await?;
+        let bound = until(world, |acme| acme.external_account_key_id.as_deref() == Some(key_id)).await?;
+        assert_eq!(bound.uri, first.uri);
+    }
+    // What an account was registered with stays known.
+    world.apply(&issuer.replace("others@example.com", "ops@example.com")).await?;
+    let last = until(world, |acme| acme.last_registered_email.as_deref() == Some("ops@example.com")).await?;
+    assert_eq!(last.external_account_key_id.as_deref(), Some("two"));
+    delete(&world.cluster.client, &issuer).await?;
+    Ok(())
+}
+
+/// Waits until the issuer's account is as it should be.
+async fn until(
+    world: &World,
+    is_so: impl Fn(&AcmeStatus) -> bool,
+) -> Result<AcmeStatus, Box<dyn Error + Send + Sync>> {
+    let issuers: Api<ClusterIssuer> = Api::all(world.cluster.client.clone());
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let acme = issuers.get(NAME).await?.status.and_then(|status| status.acme);
+            if let Some(acme) = acme.filter(|acme| is_so(acme)) {
+                return Ok::<_, kube::Error>(acme);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    Ok(waited.await.map_err(|_| "the account is not as its issuer says")??)
+}
+
+/// The contacts that the CA knows.
+async fn contacts(world: &World) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+    let secrets: Api<Secret> = Api::namespaced(world.cluster.client.clone(), "gatecert-system");
+    let secret = secrets.get(&format!("{NAME}-account-key")).await?;
+    let key = secret.data.unwrap_or_default().remove("tls.key").ok_or("no key")?;
+    let pebble = &world.cluster.pebble;
+    let transport = HttpTransport::builder().root_certificates_pem(pebble.ca_pem()).build()?;
+    let client = Client::builder(pebble.directory_url()).transport(Arc::new(transport)).build().await?;
+    let account = client.find_account(AccountKey::from_pem(str::from_utf8(&key.0)?)?).await?;
+    Ok(account.details().await?.contacts)
+}
