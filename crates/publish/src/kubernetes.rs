@@ -6,7 +6,8 @@
 
 use gatecert_api::annotation;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Client, ResourceExt as _};
 use zeroize::Zeroizing;
 
@@ -71,30 +72,29 @@ pub enum SecretError {
     },
 }
 
-/// Writes a Secret, one request. Where there is none it is created, so that one which appears meanwhile is not
-/// overwritten; else it is applied, server-side, as the field manager `gatecert`.
+/// Applies a Secret, server-side, as the field manager `gatecert`: one request, by which fields that were applied before and
+/// are in it no more go. Where there is none it is applied without force: one of somebody else's that appears
+/// meanwhile has another certificate, or another type, and the API server refuses to overwrite those.
 ///
 /// # Errors
 /// [`SecretError`].
 pub async fn publish(client: &Client, secret: &Secret, present: Ownership) -> Result<Secret, SecretError> {
     let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    let result = match present {
-        Ownership::Absent => {
-            let parameters =
-                PostParams { field_manager: Some(annotation::MANAGER.to_owned()), ..PostParams::default() };
-            secrets.create(&parameters, secret).await
-        }
-        _ => {
-            let parameters = PatchParams::apply(annotation::MANAGER).force();
-            secrets.patch(&name, &parameters, &Patch::Apply(secret)).await
-        }
-    };
+    let parameters =
+        PatchParams { force: present != Ownership::Absent, ..PatchParams::apply(annotation::MANAGER) };
+    let result = secrets.patch(&name, &parameters, &Patch::Apply(secret)).await;
     let name = format!("{namespace}/{name}");
     result.map_err(|error| match error {
-        kube::Error::Api(status) if status.is_already_exists() => SecretError::Appeared(name),
+        kube::Error::Api(status) if is_owned_by_another(&status) => SecretError::Appeared(name),
         source => SecretError::Write { name, source: Box::new(source) },
     })
+}
+
+/// Whether a field is another manager's, by the words of server-side apply.
+fn is_owned_by_another(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_conflict() && causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 #[cfg(test)]

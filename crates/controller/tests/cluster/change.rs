@@ -1,9 +1,12 @@
 //! Changes of a Certificate while it is served.
 
 use crate::Outcome;
+use crate::gateway::challenge_is_answered;
 use crate::harness::{Load, World, condition};
 use crate::manifest::{certificate, certificate_with, gateway, http, https, route};
 use gatecert_api::ClusterIssuer;
+use gatecert_publish::kubernetes::{Ownership, SecretError, publish};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -67,40 +70,46 @@ pub(crate) async fn another_key_and_another_profile_word(world: &World) -> Outco
 }
 
 pub(crate) async fn a_secret_of_another_name(world: &World) -> Outcome {
-    serving(world, "renamed", &["www.renamed.test"]).await?;
-    let other = certificate("istio-system", "renamed", &["www.renamed.test"])
+    let host = "www.renamed.test";
+    serving(world, "renamed", &[host]).await?;
+    let load = Load::start(world, &[("https", host, "/x", 200), ("http", host, "/x", 200)]);
+    let other = certificate("istio-system", "renamed", &[host])
         .replace("secretName: renamed", "secretName: renamed-2");
     world.apply(&other).await?;
     world.ready("istio-system", "renamed").await?;
     // The old one stays for whoever reads it still.
     assert!(secrets(world, "istio-system").get_opt("renamed").await?.is_some());
     assert!(secrets(world, "istio-system").get_opt("renamed-2").await?.is_some());
-    Ok(())
+    load.end().await
 }
 
 pub(crate) async fn a_secret_that_is_deleted(world: &World) -> Outcome {
-    serving(world, "deleted", &["www.deleted.test"]).await?;
-    let before = world.served("www.deleted.test").await?;
+    let host = "www.deleted.test";
+    serving(world, "deleted", &[host]).await?;
+    let before = world.served(host).await?;
+    // Envoy keeps the pair that it has, as long as there is no other.
+    let load = Load::start(world, &[("https", host, "/x", 200), ("http", host, "/x", 200)]);
     for _ in 0..4 {
         world.ready("istio-system", "deleted").await?;
         let secret = secrets(world, "istio-system").get("deleted").await?;
         secrets(world, "istio-system").delete("deleted", &DeleteParams::default()).await?;
         world.secret_anew("istio-system", "deleted", secret.uid()).await?;
     }
-    world.served_anew("www.deleted.test", &before).await?;
+    world.served_anew(host, &before).await?;
     // Five certificates of the same names in a week are Let's Encrypt's limit.
     secrets(world, "istio-system").delete("deleted", &DeleteParams::default()).await?;
     let message = world.refused("istio-system", "deleted", "DuplicateLimit").await?;
     assert!(message.contains("limit"), "{message}");
-    Ok(())
+    load.end().await
 }
 
 pub(crate) async fn two_that_want_one_secret(world: &World) -> Outcome {
-    serving(world, "wanted", &["www.wanted.test"]).await?;
+    let host = "www.wanted.test";
+    serving(world, "wanted", &[host]).await?;
+    let load = Load::start(world, &[("https", host, "/x", 200), ("http", host, "/x", 200)]);
     // The API server counts ages in seconds.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    let rival =
-        certificate("istio-system", "wanted", &["www.wanted.test"]).replace("name: wanted,", "name: rival,");
+    let rival = certificate("istio-system", "wanted", &[host]).replace("name: wanted,", "name: rival,");
     world.apply(&rival).await?;
     let message = world.refused("istio-system", "rival", "SecretConflict").await?;
     assert!(message.contains("istio-system/wanted"), "{message}");
@@ -108,7 +117,7 @@ pub(crate) async fn two_that_want_one_secret(world: &World) -> Outcome {
     let heir = world.ready("istio-system", "rival").await?;
     // What is there already fits, and is taken over as it is.
     assert_eq!(heir.status.and_then(|status| status.revision), None);
-    Ok(())
+    load.end().await
 }
 
 pub(crate) async fn a_renewal_that_is_asked_for(world: &World) -> Outcome {
@@ -130,7 +139,19 @@ pub(crate) async fn a_renewal_that_is_asked_for(world: &World) -> Outcome {
 
 /// An account whose key is gone is another account; Certificates go on with that one.
 pub(crate) async fn another_account_key(world: &World) -> Outcome {
-    world.apply(&world.issuer("rekeyed")).await?;
+    let hosts = ["www.rekeyed.test", "api.rekeyed.test"];
+    let wanted = |names: &[&str]| {
+        certificate("istio-system", "rekeyed", names).replace("name: pebble", "name: rekeyed")
+    };
+    let servers = [http("rekeyed", &hosts, ""), https("rekeyed", &hosts, "rekeyed")];
+    let gateway = gateway("istio-system", "rekeyed", &servers);
+    let route = route("app", "rekeyed", "istio-system/rekeyed", &hosts);
+    world.apply(&[world.issuer("rekeyed"), gateway, route, wanted(&hosts[..1])].concat()).await?;
+    world.ready("istio-system", "rekeyed").await?;
+    let before = world.served(hosts[0]).await?;
+    world.answers(hosts[0], "/", 200).await?;
+    let load = Load::start(world, &[("https", hosts[0], "/x", 200), ("http", hosts[1], "/x", 200)]);
+
     let uri = |issuer: ClusterIssuer| issuer.status.and_then(|status| status.acme).map(|acme| acme.uri);
     let issuers: Api<ClusterIssuer> = Api::all(world.cluster.client.clone());
     let changed = |before: Option<String>| async move {
@@ -147,16 +168,10 @@ pub(crate) async fn another_account_key(world: &World) -> Outcome {
     secrets(world, "gatecert-system").delete("rekeyed-account-key", &DeleteParams::default()).await?;
     tokio::time::timeout(Duration::from_secs(30), changed(first)).await??;
     assert!(uri(issuers.get("rekeyed").await?).is_some());
-    let wanted = certificate("istio-system", "rekeyed", &["www.rekeyed.test"])
-        .replace("name: pebble", "name: rekeyed");
-    world
-        .apply(
-            &[gateway("istio-system", "rekeyed", &[http("rekeyed", &["www.rekeyed.test"], "")]), wanted]
-                .concat(),
-        )
-        .await?;
+    world.apply(&wanted(&hosts)).await?;
+    world.served_anew(hosts[0], &before).await?;
     world.ready("istio-system", "rekeyed").await?;
-    Ok(())
+    load.end().await
 }
 
 pub(crate) async fn a_secret_of_somebody_else(world: &World) -> Outcome {
@@ -168,6 +183,23 @@ type: kubernetes.io/tls
 data: {tls.crt: YQ==, tls.key: YQ==}
 ";
     world.apply(foreign).await?;
+    // Even who takes it for missing does not write over it.
+    let theirs = secrets(world, "istio-system").get("foreign").await?;
+    let data =
+        [("tls.crt", "C"), ("tls.key", "K")].map(|(key, text)| (key.to_owned(), ByteString(text.into())));
+    let ours = Secret {
+        metadata: ObjectMeta {
+            name: Some("foreign".to_owned()),
+            namespace: Some("istio-system".to_owned()),
+            ..ObjectMeta::default()
+        },
+        type_: theirs.type_.clone(),
+        data: Some(data.into()),
+        ..Secret::default()
+    };
+    let written = publish(&world.cluster.client, &ours, Ownership::Absent).await;
+    assert!(matches!(written, Err(SecretError::Appeared(_))), "{:?}", written.err());
+    assert_eq!(secrets(world, "istio-system").get("foreign").await?.data, theirs.data);
     world
         .apply(
             &[
@@ -195,7 +227,8 @@ data: {tls.crt: YQ==, tls.key: YQ==}
 }
 
 pub(crate) async fn a_certificate_that_goes_in_mid_order(world: &World) -> Outcome {
-    // Nothing answers on this gateway, so that the order waits for its route.
+    let host = "www.silent.test";
+    // Nothing answers on this gateway, so that the order waits for its route. The other serves the name meanwhile.
     let blocked = "10.99.0.9";
     world
         .apply(&format!(
@@ -211,12 +244,15 @@ metadata: {{name: silent-1, namespace: app, labels: {{kubernetes.io/service-name
 addressType: IPv4
 ports: [{{name: http, port: 80, protocol: TCP}}]
 endpoints: [{{addresses: [\"{blocked}\"], conditions: {{ready: true}}}}]
-{}{}",
-            gateway("app", "silent", &[http("silent", &["www.silent.test"], "")])
-                .replace("ingressgateway", "silent"),
-            certificate("app", "silent", &["www.silent.test"]),
+{}{}{}",
+            gateway("app", "silent", &[http("silent", &[host], "")]).replace("ingressgateway", "silent"),
+            gateway("istio-system", "silent", &[http("silent", &[host], "")]),
+            route("app", "silent", "istio-system/silent", &[host]),
         ))
         .await?;
+    world.answers(host, "/", 200).await?;
+    let load = Load::start(world, &[("http", host, "/", 200), ("http", host, "/.well-known/other", 200)]);
+    world.apply(&certificate("app", "silent", &[host])).await?;
     let found = world
         .until("app", "silent", |certificate| {
             certificate.status.as_ref().is_some_and(|status| status.issuance.is_some())
@@ -224,8 +260,10 @@ endpoints: [{{addresses: [\"{blocked}\"], conditions: {{ready: true}}}}]
         .await?;
     assert!(condition(&found, "Issuing").is_some_and(|issuing| issuing.status == "True"));
     let owner = found.meta().uid.clone().unwrap_or_default();
+    challenge_is_answered(world, host, &found).await?;
     world.certificates("app").delete("silent", &DeleteParams::default()).await?;
-    world.nothing_left_of(&owner).await
+    world.nothing_left_of(&owner).await?;
+    load.end().await
 }
 
 /// The same CA by another URL is another one to whoever reads it.
@@ -299,6 +337,29 @@ pub(crate) async fn another_secret_template(world: &World) -> Outcome {
     waited.await.map_err(|_| "the label stays")??;
     let certificate = world.ready("istio-system", name).await?;
     assert_eq!(certificate.status.and_then(|status| status.revision), Some(1));
+    Ok(())
+}
+
+/// What the first issue has written of a template goes with it.
+pub(crate) async fn a_secret_template_of_the_first_issue(world: &World) -> Outcome {
+    let (name, host) = ("born", "www.born.test");
+    let more = ", secretTemplate: {labels: {color: green}, annotations: {note: green}}";
+    let gateway = gateway("istio-system", name, &[http(name, &[host], "")]);
+    world.apply(&[gateway, certificate_with("istio-system", name, &[host], more)].concat()).await?;
+    world.ready("istio-system", name).await?;
+    let secret = secrets(world, "istio-system").get(name).await?;
+    assert_eq!(secret.labels().get("color").map(String::as_str), Some("green"));
+    world.apply(&certificate("istio-system", name, &[host])).await?;
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let secret = secrets(world, "istio-system").get(name).await?;
+            if !secret.labels().contains_key("color") && !secret.annotations().contains_key("note") {
+                return Ok::<_, kube::Error>(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.map_err(|_| "what the template had stays")??;
     Ok(())
 }
 
