@@ -5,10 +5,49 @@ use crate::harness::{Load, World, condition};
 use crate::manifest::{annotated_gateway, certificate, gateway, http, https, route};
 use crate::proxy::PortProxy;
 use futures::StreamExt as _;
+use gatecert_api::Certificate;
 use gatecert_render::istio::VirtualService;
-use kube::api::{Api, ListParams, WatchEvent, WatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
+use serde_json::json;
 use std::pin::pin;
 use std::time::Duration;
+
+/// Waits until the gateway answers the challenge of a host, whose Certificate is being issued.
+pub(crate) async fn challenge_is_answered(world: &World, host: &str, begun: &Certificate) -> Outcome {
+    let issuance = begun.status.as_ref().and_then(|status| status.issuance.as_ref()).ok_or("no issuance")?;
+    let of_host = issuance.challenges.iter().find(|challenge| challenge.name == host);
+    let challenge = of_host.ok_or_else(|| format!("{host} has no challenge"))?;
+    let path = format!("/.well-known/acme-challenge/{}", challenge.token);
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            // An application may answer this path too, with something else.
+            if world.get(host, &path).await.is_ok_and(|(_, body)| body == challenge.key_authorization) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.map_err(|_| format!("the challenge of {host} is not answered").into())
+}
+
+/// A Service in front of a gateway's Pods with its name as their label, and the one Pod that there is.
+fn pods(namespace: &str, name: &str, address: &str, is_ready: bool) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{selector: {{istio: {name}}}, ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}-1, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{{name: http, port: 80, protocol: TCP}}]
+endpoints: [{{addresses: [\"{address}\"], conditions: {{ready: {is_ready}}}}}]
+"
+    )
+}
 
 pub(crate) async fn an_annotated_gateway_serves_and_takes_another_name(world: &World) -> Outcome {
     let (hosts, more) =
@@ -85,7 +124,16 @@ pub(crate) async fn a_wildcard_server_that_redirects(world: &World) -> Outcome {
     );
     world.apply(&certificate("istio-system", "redirect", &["www.redirect.test"])).await?;
     world.ready("istio-system", "redirect").await?;
-    world.served("www.redirect.test").await?;
+    let before = world.served("www.redirect.test").await?;
+    // With a Secret there already, and requests to it all the while.
+    let secure = Load::start(world, &[("https", "www.redirect.test", "/x", 200)]);
+    let patch = json!({"metadata": {"annotations": {"gatecert.dev/renew": "now"}}});
+    let certificates = world.certificates("istio-system");
+    certificates.patch("redirect", &PatchParams::default(), &Patch::Merge(patch)).await?;
+    world.served_anew("www.redirect.test", &before).await?;
+    // Until all that the challenge needed has gone again.
+    world.ready("istio-system", "redirect").await?;
+    secure.end().await?;
     load.end().await
 }
 
@@ -124,14 +172,10 @@ pub(crate) async fn an_exact_host_that_redirects(world: &World) -> Outcome {
     load.end().await
 }
 
-pub(crate) async fn routes_of_the_user_for_the_same_host(world: &World) -> Outcome {
-    for (host, name) in [("older.test", "older"), ("younger.test", "younger")] {
-        let servers = [http(name, &[host], ""), https(name, &[host], name)];
-        world.apply(&gateway("istio-system", name, &servers)).await?;
-    }
-    let user = |name: &str, host: &str| {
-        format!(
-            "---
+/// A VirtualService of the user's, which has the challenge's path.
+fn route_of_the_user(name: &str, host: &str) -> String {
+    format!(
+        "---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {{name: {name}, namespace: istio-system}}
@@ -143,9 +187,20 @@ spec:
     directResponse: {{status: 200, body: {{string: the user's}}}}
   - route: [{{destination: {{host: web.app.svc.cluster.local, port: {{number: 8000}}}}}}]
 "
-        )
-    };
-    world.apply(&user("older", "older.test")).await?;
+    )
+}
+
+pub(crate) async fn routes_of_the_user_for_the_same_host(world: &World) -> Outcome {
+    for (host, name) in [("older.test", "older"), ("younger.test", "younger")] {
+        let servers = [http(name, &[host], ""), https(name, &[host], name)];
+        world.apply(&gateway("istio-system", name, &servers)).await?;
+    }
+    // Another gateway for the younger's host, which is not there yet: its challenge waits for that.
+    let (late, address) = ("younger-late", "10.99.0.74");
+    let gateway_of_late = gateway("istio-system", late, &[http(late, &["younger.test"], "")])
+        .replace("istio: ingressgateway", "istio: younger-late");
+    world.apply(&[gateway_of_late, pods("istio-system", late, address, true)].concat()).await?;
+    world.apply(&route_of_the_user("older", "older.test")).await?;
     world.answers("older.test", "/", 200).await?;
     let load = Load::start(
         world,
@@ -154,11 +209,28 @@ spec:
     world.apply(&certificate("istio-system", "older", &["older.test"])).await?;
     world.ready("istio-system", "older").await?;
     load.end().await?;
-    // The Certificate first, and the user's route while it is under way.
-    world.apply(&certificate("istio-system", "younger", &["younger.test"])).await?;
-    world.apply(&user("younger", "younger.test")).await?;
-    world.ready("istio-system", "younger").await?;
-    Ok(())
+    a_younger_route_of_the_user(world, address).await
+}
+
+/// The user's route comes when the challenge's is there already, and from then on the gateway answers all other paths.
+/// The Pod that the challenge waits for has this address.
+async fn a_younger_route_of_the_user(world: &World, address: &str) -> Outcome {
+    let (name, host) = ("younger", "younger.test");
+    world.apply(&certificate("istio-system", name, &[host])).await?;
+    let begun = world
+        .until("istio-system", name, |certificate| {
+            certificate.status.as_ref().is_some_and(|status| status.issuance.is_some())
+        })
+        .await?;
+    challenge_is_answered(world, host, &begun).await?;
+    world.apply(&route_of_the_user(name, host)).await?;
+    world.answers(host, "/", 200).await?;
+    let load = Load::start(world, &[("http", host, "/.well-known/x", 200), ("http", host, "/", 200)]);
+    challenge_is_answered(world, host, &begun).await?;
+    // Envoy listens on every address of this machine.
+    world.cluster.network.add_address(address.parse()?)?;
+    world.ready("istio-system", name).await?;
+    load.end().await
 }
 
 pub(crate) async fn several_gateways_for_one_host(world: &World) -> Outcome {
@@ -183,13 +255,24 @@ pub(crate) async fn several_gateways_for_one_host(world: &World) -> Outcome {
 
 pub(crate) async fn hosts_are_for_namespaces(world: &World) -> Outcome {
     world.namespaces(&["shop", "thief"]).await?;
-    world.apply(&gateway("istio-system", "scoped", &[http("scoped", &["shop/www.scoped.test"], "")])).await?;
-    world.apply(&certificate("thief", "scoped", &["www.scoped.test"])).await?;
+    let host = "www.scoped.test";
+    world
+        .apply(
+            &[
+                gateway("istio-system", "scoped", &[http("scoped", &["shop/www.scoped.test"], "")]),
+                route("shop", "scoped", "istio-system/scoped", &[host]),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.answers(host, "/", 200).await?;
+    let load = Load::start(world, &[("http", host, "/", 200), ("http", host, "/.well-known/other", 200)]);
+    world.apply(&certificate("thief", "scoped", &[host])).await?;
     let message = world.refused("thief", "scoped", "NotAllowed").await?;
-    assert!(message.contains("www.scoped.test") && message.contains("istio-system/scoped"), "{message}");
-    world.apply(&certificate("shop", "scoped", &["www.scoped.test"])).await?;
+    assert!(message.contains(host) && message.contains("istio-system/scoped"), "{message}");
+    world.apply(&certificate("shop", "scoped", &[host])).await?;
     world.ready("shop", "scoped").await?;
-    Ok(())
+    load.end().await
 }
 
 pub(crate) async fn a_host_that_nobody_serves(world: &World) -> Outcome {
@@ -237,23 +320,7 @@ spec:
 }
 
 pub(crate) async fn a_gateway_that_is_not_ready_yet(world: &World) -> Outcome {
-    let pods = |ready: bool| {
-        format!(
-            "---
-apiVersion: v1
-kind: Service
-metadata: {{name: late, namespace: app}}
-spec: {{selector: {{istio: late}}, ports: [{{name: http, port: 80}}]}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: late-1, namespace: app, labels: {{kubernetes.io/service-name: late}}}}
-addressType: IPv4
-ports: [{{name: http, port: 80, protocol: TCP}}]
-endpoints: [{{addresses: [\"10.99.0.8\"], conditions: {{ready: {ready}}}}}]
-"
-        )
-    };
+    let pods = |is_ready: bool| pods("app", "late", "10.99.0.8", is_ready);
     let late = gateway("app", "late", &[http("late", &["www.late.test"], "")]);
     let late = late.replace("istio: ingressgateway", "istio: late");
     world.apply(&[pods(false), late, certificate("app", "late", &["www.late.test"])].concat()).await?;

@@ -22,6 +22,16 @@ spec:
     )
 }
 
+/// Lets routes of the namespace `set` lead to the application.
+const GRANT: &str = "---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: set, namespace: app}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: set}]
+  to: [{group: '', kind: Service}]
+";
+
 fn route(name: &str, gateway: &str, host: &str) -> String {
     format!(
         "---
@@ -61,7 +71,14 @@ pub(crate) async fn two_listeners_on_one_port(world: &World) -> Outcome {
 pub(crate) async fn a_listener_set_with_tls_only(world: &World) -> Outcome {
     let http = "  - {name: http, port: 80, protocol: HTTP, hostname: '*.set.test', allowedRoutes: {namespaces: {from: All}}}\n";
     world.namespaces(&["set"]).await?;
-    world.apply(&gateway("parent", http)).await?;
+    // The names are those of the namespace that has the Certificate.
+    let route = route("set", "parent", "*.set.test")
+        .replace("namespace: app", "namespace: set")
+        .replace("{name: web,", "{name: web, namespace: app,");
+    world.apply(&[gateway("parent", http), route, GRANT.to_owned()].concat()).await?;
+    world.answers("www.set.test", "/", 200).await?;
+    let load =
+        Load::start(world, &[("http", "www.set.test", "/x", 200), ("http", "other.set.test", "/", 200)]);
     world
         .apply(
             "---
@@ -76,5 +93,6 @@ spec:
         )
         .await?;
     world.ready("set", "set-tls").await?;
-    Ok(())
+    world.served("www.set.test").await?;
+    load.end().await
 }

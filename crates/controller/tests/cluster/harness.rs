@@ -3,15 +3,18 @@
 use crate::Outcome;
 use crate::replica::{Replica, ReplicaOptions};
 use gatecert_api::Certificate;
-use gatecert_render::InstallOptions;
 use gatecert_render::istio::VirtualService;
+use gatecert_render::{InstallOptions, gateway_api, istio};
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, namespace};
 use gatecert_testkit::served_chain;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use std::error::Error;
+use std::fmt::Debug;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -277,22 +280,36 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         waited.await.map_err(|_| format!("there is no new Secret {namespace}/{name}"))?
     }
 
-    /// Waits until no challenge route and no pending key is left of a Certificate.
+    /// Waits until no challenge route, no Gateway made for one, no placeholder and no pending key is left of a
+    /// Certificate.
     pub(crate) async fn nothing_left_of(&self, uid: &str) -> Outcome {
-        let parameters = ListParams::default()
-            .labels(&format!("gatecert.dev/certificate-uid={uid},gatecert.dev/part!=certificate"));
-        let routes: Api<VirtualService> = Api::all(self.cluster.client.clone());
-        let secrets: Api<Secret> = Api::all(self.cluster.client.clone());
+        let mut left = Vec::new();
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
-                let (routes, secrets) = (routes.list(&parameters).await?, secrets.list(&parameters).await?);
-                if routes.items.is_empty() && secrets.items.is_empty() {
+                left = self.left_of(uid).await?;
+                if left.is_empty() {
                     return Ok(());
                 }
                 tokio::time::sleep(INTERVAL).await;
             }
         });
-        waited.await.map_err(|_| format!("something is left of Certificate {uid}"))?
+        waited.await.map_err(|_| format!("of Certificate {uid} there is left: {left:?}"))?
+    }
+
+    /// What there is of a Certificate besides what it publishes. A ReferenceGrant is nobody's: it lets the routes of a
+    /// namespace reach the responder, and stays.
+    async fn left_of(&self, uid: &str) -> Result<Vec<String>, kube::Error> {
+        let client = &self.cluster.client;
+        let ours = ListParams::default()
+            .labels(&format!("gatecert.dev/certificate-uid={uid},gatecert.dev/part!=certificate"));
+        let of_each_kind = [
+            listed::<VirtualService>(client, &ours).await?,
+            listed::<istio::Gateway>(client, &ours).await?,
+            listed::<gateway_api::HttpRoute>(client, &ours).await?,
+            listed::<Ingress>(client, &ours).await?,
+            listed::<Secret>(client, &ours).await?,
+        ];
+        Ok(of_each_kind.concat())
     }
 
     /// Waits until another certificate than before is served for a host.
@@ -305,6 +322,18 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         });
         waited.await.map_err(|_| format!("the certificate of {host} stays as it was"))?
     }
+}
+
+/// The objects of a kind, in all namespaces.
+async fn listed<K>(client: &Client, parameters: &ListParams) -> Result<Vec<String>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let title = |object: &K| {
+        format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+    };
+    Ok(api.list(parameters).await?.items.iter().map(title).collect())
 }
 
 pub(crate) fn condition<'a>(certificate: &'a Certificate, type_: &str) -> Option<&'a Condition> {

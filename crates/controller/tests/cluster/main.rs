@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test with a harness of its own")]
 
+mod account;
 mod alone;
 mod bad_api;
 mod browser;
@@ -15,6 +16,7 @@ mod gateway_api;
 mod goldens;
 mod grpc;
 mod harness;
+mod idle;
 mod interceptor;
 mod kubectl;
 mod limits;
@@ -111,6 +113,7 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         replicas::a_ca_that_does_not_answer_keeps_no_other,
         replicas::a_route_of_the_user_in_the_midst_of_a_challenge,
         replicas::one_namespace_alone,
+        idle::asks_for_its_lease_alone,
         status_page::in_a_browser,
         renewal::the_ca_asks_for_it,
         renewal::the_same_answer_is_not_written,
@@ -119,6 +122,8 @@ fn trials_with_replicas(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial>
         bad_api::is_lived_with,
         busy_api::has_room_in_the_end,
         crash::at_every_point,
+        // Takes away what the others have left beside the gateway.
+        crash::at_what_other_gateways_need,
     ]
 }
 
@@ -148,7 +153,9 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         change::a_renewal_that_is_asked_for,
         change::another_account_key,
         change::another_issuer,
+        account::it_follows_its_issuer,
         change::another_secret_template,
+        change::a_secret_template_of_the_first_issue,
         change::a_preferred_chain,
         change::what_another_client_has_written,
         change::a_secret_of_somebody_else,

@@ -39,6 +39,21 @@ pub(crate) fn https(name: &str, hosts: &[&str], secret: &str) -> String {
     )
 }
 
+/// A Gateway of the Gateway API with a plain listener for one host, served by the Envoy that is there already.
+pub(crate) fn listener(namespace: &str, name: &str, host: &str) -> String {
+    format!(
+        "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  gatewayClassName: istio
+  addresses: [{{type: Hostname, value: istio-ingressgateway.istio-system.svc.cluster.local}}]
+  listeners: [{{name: http, port: 80, protocol: HTTP, hostname: '{host}'}}]
+"
+    )
+}
+
 /// A VirtualService that sends hosts on a Gateway (`namespace/name`) to the application.
 pub(crate) fn route(namespace: &str, name: &str, gateway: &str, hosts: &[&str]) -> String {
     format!(

@@ -2,7 +2,7 @@
 
 use gatecert_testkit::cluster::{API_SERVER, Network};
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 const PORT: u16 = 6443;
 
-/// Passes connections on to the API server. Dropping it ends them.
+/// Passes connections on to the API server, or to what is before it. Dropping it ends them.
 pub(crate) struct Relay {
     pub(crate) address: Ipv4Addr,
     is_cut: watch::Sender<bool>,
@@ -22,6 +22,15 @@ impl Relay {
         network: &Network,
         address: Ipv4Addr,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Self::before(network, address, (API_SERVER, PORT).into()).await
+    }
+
+    /// Passes on to another server, which the API server is behind.
+    pub(crate) async fn before(
+        network: &Network,
+        address: Ipv4Addr,
+        upstream: SocketAddr,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         network.add_address(address)?;
         let listener = TcpListener::bind((address, PORT)).await?;
         let (is_cut, cut) = watch::channel(false);
@@ -29,7 +38,7 @@ impl Relay {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
-                connections.spawn(pass(connection, cut.clone()));
+                connections.spawn(pass(connection, upstream, cut.clone()));
             }
         });
         Ok(Self { address, is_cut, _tasks: tasks })
@@ -46,9 +55,9 @@ impl Relay {
     }
 }
 
-async fn pass(mut from: TcpStream, mut cut: watch::Receiver<bool>) {
+async fn pass(mut from: TcpStream, upstream: SocketAddr, mut cut: watch::Receiver<bool>) {
     if !*cut.borrow_and_update()
-        && let Ok(mut to) = TcpStream::connect((API_SERVER, PORT)).await
+        && let Ok(mut to) = TcpStream::connect(upstream).await
     {
         tokio::select! {
             _ = copy_bidirectional(&mut from, &mut to) => return,

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(crate) struct ReplicaOptions<'a> {
     pub(crate) hours_ahead: i64,
     /// More variables.
     pub(crate) variables: &'a [(&'a str, String)],
-    /// The address of a relay to the API server, if it is not asked directly.
+    /// The address of a relay to the API server, or to the interceptor if there is one too.
     pub(crate) relay: Option<Ipv4Addr>,
     /// What is before the API server, if it is not asked directly.
     pub(crate) interceptor: Option<&'a Interceptor>,
@@ -62,7 +62,7 @@ impl<'a> ReplicaOptions<'a> {
 pub(crate) struct Replica {
     pub(crate) process: Process,
     pub(crate) token: String,
-    address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
 }
 
 impl Replica {
@@ -77,22 +77,7 @@ impl Replica {
         let token = server.service_account_token(namespace, "gatecert").await?;
         let directory = tempfile::TempDir::with_prefix("gatecert-replica-")?;
         let kubeconfig = directory.path().join("kubeconfig");
-        let mut text = server.kubeconfig_for(&token);
-        if let Some(relay) = options.relay {
-            let by_relay = format!("{relay}:6443\", tls-server-name: \"{API_SERVER}\"");
-            text = text.replace(&format!("{API_SERVER}:6443\""), &by_relay);
-        }
-        if let Some(interceptor) = options.interceptor {
-            let of_server = ["server: \"", "certificate-authority-data: "].map(|key| {
-                let (_, value) = text.split_once(key).unwrap_or_default();
-                value.split(['"', '}']).next().unwrap_or_default().to_owned()
-            });
-            let [url, root] = of_server;
-            text = text
-                .replace(&url, &format!("https://{}", interceptor.address))
-                .replace(&root, &STANDARD.encode(&interceptor.root_pem));
-        }
-        fs::write(&kubeconfig, text)?;
+        fs::write(&kubeconfig, kubeconfig_of(server, &token, options))?;
         let (responder, health) = (format!("{address}:8089"), format!("{address}:8081"));
         let fixed = ["--namespace", namespace, "--identity", identity];
         let fixed = fixed.into_iter().chain(["--responder-listen", &responder, "--health-listen", &health]);
@@ -120,8 +105,7 @@ impl Replica {
     /// What its responder answers.
     pub(crate) async fn answer(&self, host: &str, path: &str) -> Result<String, reqwest::Error> {
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let url = format!("http://{}:8089{path}", self.address);
-        client.get(url).header("host", host).send().await?.error_for_status()?.text().await
+        answer_of(&client, self.address, host, path).await
     }
 
     /// What it counts.
@@ -151,6 +135,39 @@ impl Replica {
         self.process.signal("TERM")?;
         self.process.ended().await
     }
+}
+
+/// What the responder at an address answers.
+pub(crate) async fn answer_of(
+    client: &reqwest::Client,
+    responder: Ipv4Addr,
+    host: &str,
+    path: &str,
+) -> Result<String, reqwest::Error> {
+    let url = format!("http://{responder}:8089{path}");
+    client.get(url).header("host", host).send().await?.error_for_status()?.text().await
+}
+
+/// The kubeconfig of who has this token, which leads by the relay and the interceptor, in this order.
+fn kubeconfig_of(server: &ApiServer, token: &str, options: &ReplicaOptions<'_>) -> String {
+    let mut text = server.kubeconfig_for(token);
+    let mut asked = SocketAddr::from((API_SERVER, 6443));
+    if let Some(interceptor) = options.interceptor {
+        let of_server = ["server: \"", "certificate-authority-data: "].map(|key| {
+            let (_, value) = text.split_once(key).unwrap_or_default();
+            value.split(['"', '}']).next().unwrap_or_default().to_owned()
+        });
+        let [url, root] = of_server;
+        asked = interceptor.address;
+        text = text
+            .replace(&url, &format!("https://{asked}"))
+            .replace(&root, &STANDARD.encode(&interceptor.root_pem));
+    }
+    if let Some(relay) = options.relay {
+        let by_relay = format!("{relay}:6443\", tls-server-name: \"{}\"", asked.ip());
+        text = text.replace(&format!("{asked}\""), &by_relay);
+    }
+    text
 }
 
 /// Runs the controller if that is what this process was started for.

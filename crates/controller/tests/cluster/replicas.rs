@@ -5,7 +5,7 @@ use crate::alone::Alone;
 use crate::harness::{Load, RESPONDER, World};
 use crate::manifest::{certificate, gateway, http, route};
 use crate::relay::Relay;
-use crate::replica::{Replica, ReplicaOptions};
+use crate::replica::{Replica, ReplicaOptions, answer_of};
 use gatecert_api::{Challenge, Issuance};
 use gatecert_render::istio::VirtualService;
 use gatecert_testkit::cluster::{ApiRequest, delete};
@@ -16,7 +16,10 @@ use kube::api::ListParams;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Where a second replica is.
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 22);
@@ -79,6 +82,74 @@ async fn begun(world: &World, name: &str) -> Result<(Issuance, String), Box<dyn 
     Ok((issuance, begun.metadata.uid.ok_or("no uid")?))
 }
 
+/// A replica that is asked for a challenge over and over.
+struct Asked {
+    is_over: Arc<AtomicBool>,
+    answers: Arc<AtomicUsize>,
+    /// Gives what was wrong.
+    task: JoinHandle<Vec<String>>,
+}
+
+impl Asked {
+    /// Begins when the replica has the answer, which it hears of by a watch.
+    async fn start(
+        replica: &Replica,
+        host: &'static str,
+        path: String,
+        expected: String,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let (is_over, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while replica.answer(host, &path).await.ok().as_ref() != Some(&expected) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        waited.await.map_err(|_| format!("the other does not answer: {}", replica.log()))?;
+        let (responder, stopped, counted) = (replica.address, Arc::clone(&is_over), Arc::clone(&answers));
+        let task = tokio::spawn(async move {
+            let mut wrong = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                match answer_of(&client, responder, host, &path).await {
+                    Ok(answer) if answer == expected => {}
+                    Ok(answer) => wrong.push(answer),
+                    Err(error) => wrong.push(format!("{error:?}")),
+                }
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            wrong
+        });
+        Ok(Self { is_over, answers, task })
+    }
+
+    fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Waits for so many more answers.
+    async fn more(&self, count: usize) -> Outcome {
+        let wanted = self.answers() + count;
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while self.answers() < wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        waited.await.map_err(|_| "the responder is not asked any more".into())
+    }
+
+    /// Ends it: all answers were right.
+    async fn end(self, name: &str) -> Outcome {
+        self.is_over.store(true, Ordering::Relaxed);
+        let answers = Arc::clone(&self.answers);
+        let wrong = self.task.await?;
+        let answers = answers.load(Ordering::Relaxed);
+        eprintln!("{name}: the challenge was answered {answers} times");
+        assert!(answers > 0 && wrong.is_empty(), "{} of {answers} are wrong: {wrong:?}", wrong.len());
+        Ok(())
+    }
+}
+
 /// A Certificate that the first of two replicas is in the midst of issuing.
 struct Begun {
     first: Replica,
@@ -118,6 +189,21 @@ impl Begun {
 
     fn path(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
         Ok(format!("/.well-known/acme-challenge/{}", self.challenge()?.token))
+    }
+
+    /// Begins to ask the second for the challenge.
+    async fn ask_the_second(&self, host: &'static str) -> Result<Asked, Box<dyn Error + Send + Sync>> {
+        let expected = self.challenge()?.key_authorization.clone();
+        Asked::start(&self.second, host, self.path()?, expected).await
+    }
+
+    /// Waits until the second leads and goes on with the order, and asks until then and on.
+    async fn answered_until_taken_over(&self, world: &World, name: &str, asked: Asked) -> Outcome {
+        led_by(world, &format!("{name}-b")).await?;
+        // No route is proved yet, so that the challenge stays.
+        self.second.logs(&self.issuance.order).await?;
+        asked.more(50).await?;
+        asked.end(name).await
     }
 
     fn requests_of_the_first(&self, world: &World) -> Vec<ApiRequest> {
@@ -193,24 +279,30 @@ pub(crate) async fn a_killed_leader_leaves_nothing_undone(world: &World) -> Outc
 }
 
 pub(crate) async fn a_frozen_leader_writes_nothing_when_it_wakes(world: &World) -> Outcome {
-    let mut begun = Begun::new(world, "frozen", "www.frozen.test", None).await?;
+    let (name, host) = ("frozen", "www.frozen.test");
+    let mut begun = Begun::new(world, name, host, None).await?;
+    let asked = begun.ask_the_second(host).await?;
     begun.first.process.signal("STOP")?;
-    assert_eq!(begun.finished_by_the_second(world, "frozen").await?, 1);
+    begun.answered_until_taken_over(world, name, asked).await?;
+    assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
     let before = begun.requests_of_the_first(world).len();
     assert!(before > 0, "the requests of the first are not found");
     begun.first.process.signal("CONT")?;
-    begun.first_writes_nothing(world, before, "frozen").await?;
+    begun.first_writes_nothing(world, before, name).await?;
     begun.end().await
 }
 
 pub(crate) async fn a_leader_that_is_cut_off_writes_nothing_when_it_is_back(world: &World) -> Outcome {
     let relay = Relay::start(&world.cluster.network, Ipv4Addr::new(10, 99, 0, 31)).await?;
-    let mut begun = Begun::new(world, "cut", "www.cut.test", Some(relay.address)).await?;
+    let (name, host) = ("cut", "www.cut.test");
+    let mut begun = Begun::new(world, name, host, Some(relay.address)).await?;
+    let asked = begun.ask_the_second(host).await?;
     relay.cut();
-    assert_eq!(begun.finished_by_the_second(world, "cut").await?, 1);
+    begun.answered_until_taken_over(world, name, asked).await?;
+    assert_eq!(begun.finished_by_the_second(world, name).await?, 1);
     let before = begun.requests_of_the_first(world).len();
     relay.mend();
-    begun.first_writes_nothing(world, before, "cut").await?;
+    begun.first_writes_nothing(world, before, name).await?;
     begun.end().await
 }
 

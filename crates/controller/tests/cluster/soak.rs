@@ -4,14 +4,15 @@ use crate::Outcome;
 use crate::alone::Alone;
 use crate::harness::{RESPONDER, World, condition};
 use crate::interceptor::{Interceptor, Judge, Seen, Verdict};
-use crate::manifest::{gateway, http};
+use crate::manifest::{gateway, http, route};
+use crate::relay::Relay;
 use crate::replica::{Replica, ReplicaOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_api::Certificate;
-use gatecert_testkit::cluster::API_SERVER;
+use gatecert_testkit::cluster::{API_SERVER, delete};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -43,6 +44,9 @@ const REPLICAS: [Ipv4Addr; 2] = [RESPONDER, Ipv4Addr::new(10, 99, 0, 41)];
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 42);
 const CA: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 43);
 
+/// Where each replica's relay to what is before the API server is.
+const RELAYS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 99, 0, 44), Ipv4Addr::new(10, 99, 0, 45)];
+
 /// The most Certificates there are at once.
 const MOST: usize = 12;
 
@@ -53,6 +57,9 @@ const POINTS: usize = 80;
 /// as a person would who does not wait until the next attempt; and how often that is.
 const CALM: Duration = Duration::from_secs(20);
 const NUDGES: usize = 4;
+
+/// How long istiod may take to come back to an API server that was away.
+const RETURN: Duration = Duration::from_secs(180);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -143,13 +150,17 @@ enum Action {
     Delete,
 }
 
-/// What happens to a replica.
+/// What happens to a replica, or to the API server of both.
 #[derive(Clone, Copy, Debug)]
 enum Harm {
     None,
     Kill,
     KillAtPoint(usize),
     Freeze(Duration),
+    /// It is cut off from the API server.
+    Cut(Duration),
+    /// The API server ends, and is started again so much later.
+    Restart(Duration),
 }
 
 /// The soak, as it stands.
@@ -160,6 +171,7 @@ struct Soak<'a> {
     ca: Arc<Faulty>,
     before_server: Interceptor,
     _before_ca: Interceptor,
+    relays: Vec<Relay>,
     replicas: Vec<Option<Replica>>,
     /// The names of each Certificate.
     wanted: BTreeMap<String, Vec<String>>,
@@ -204,6 +216,11 @@ impl<'a> Soak<'a> {
         let (server, ca) = (Faulty::new(false, seed), Faulty::new(true, seed.rotate_left(1)));
         let api_server = format!("https://{API_SERVER}:6443").parse()?;
         let before_server = Interceptor::start(SERVER, api_server, server.clone()).await?;
+        let mut relays = Vec::new();
+        for address in RELAYS {
+            let relay = Relay::before(&world.cluster.network, address, before_server.address);
+            relays.push(relay.await?);
+        }
         let pebble = world.cluster.pebble.directory_url();
         let before_ca = Interceptor::start(CA, pebble.clone(), ca.clone()).await?;
         let mut directory = pebble.clone();
@@ -222,6 +239,7 @@ impl<'a> Soak<'a> {
             ca,
             before_server,
             _before_ca: before_ca,
+            relays,
             replicas: vec![None, None],
             wanted: BTreeMap::new(),
             created: 0,
@@ -248,6 +266,7 @@ impl<'a> Soak<'a> {
         let options = ReplicaOptions {
             identity: ["soak-a", "soak-b"][index],
             variables: &variables,
+            relay: Some(self.relays[index].address),
             interceptor: Some(&self.before_server),
             ..SOAK.replica(REPLICAS[index], ONLY)
         };
@@ -271,21 +290,15 @@ impl<'a> Soak<'a> {
         }
         let pause = Duration::from_millis(self.random.gen_range(0..4000));
         tokio::time::sleep(pause).await;
-        match (harm, &self.replicas[index]) {
-            (Harm::Freeze(time), Some(replica)) => {
-                replica.process.signal("STOP")?;
-                tokio::time::sleep(time).await;
-                replica.process.signal("CONT")?;
-            }
-            (Harm::Kill, Some(replica)) => replica.process.signal("KILL")?,
-            _ => {}
-        }
+        self.inflict(harm, index).await?;
         tokio::time::sleep(pause).await;
         for faulty in [&self.server, &self.ca] {
             faulty.percent.store(0, Ordering::Relaxed);
         }
-        if !matches!(harm, Harm::None | Harm::Freeze(_)) {
-            self.start_replica(index, None).await?;
+        match harm {
+            Harm::Kill | Harm::KillAtPoint(_) => self.start_replica(index, None).await?,
+            Harm::Restart(_) => self.istiod_is_back(number).await?,
+            Harm::None | Harm::Freeze(_) | Harm::Cut(_) => {}
         }
         self.calm().await?;
         eprintln!(
@@ -297,12 +310,56 @@ impl<'a> Soak<'a> {
         Ok(())
     }
 
+    /// Does harm to a replica or to the API server, and waits until it is over.
+    async fn inflict(&self, harm: Harm, index: usize) -> Outcome {
+        let (replica, relay) = (&self.replicas[index], &self.relays[index]);
+        let server = &self.world.cluster.server;
+        match (harm, replica) {
+            (Harm::Kill, Some(replica)) => replica.process.signal("KILL")?,
+            (Harm::Freeze(time), Some(replica)) => {
+                replica.process.signal("STOP")?;
+                tokio::time::sleep(time).await;
+                replica.process.signal("CONT")?;
+            }
+            (Harm::Cut(time), _) => {
+                relay.cut();
+                tokio::time::sleep(time).await;
+                relay.mend();
+            }
+            (Harm::Restart(time), _) => {
+                server.pause();
+                tokio::time::sleep(time).await;
+                server.resume().await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until a route reaches the gateway again: istiod comes back to an API server on its own time, and until
+    /// then nothing can be proved.
+    async fn istiod_is_back(&self, number: usize) -> Outcome {
+        let (name, host) = (format!("soak-back-{number}"), format!("www.soak-back-{number}.test"));
+        let objects = [
+            gateway("istio-system", &name, &[http(&name, &[&host], "")]),
+            route("app", &name, &format!("istio-system/{name}"), &[&host]),
+        ];
+        let objects = objects.concat();
+        self.world.apply(&objects).await?;
+        self.world.answers_within(RETURN, &host, "/", 200).await?;
+        delete(&self.world.cluster.client, &objects).await?;
+        Ok(())
+    }
+
     fn harm(&mut self) -> Harm {
-        match self.random.gen_range(0..8) {
+        // Longer than a Lease holds, or shorter.
+        let time = Duration::from_secs(self.random.gen_range(1..22));
+        match self.random.gen_range(0..10) {
             0 | 1 => Harm::None,
             2 => Harm::Kill,
-            // Longer than a Lease holds, or shorter.
-            3 => Harm::Freeze(Duration::from_secs(self.random.gen_range(1..22))),
+            3 => Harm::Freeze(time),
+            4 => Harm::Cut(time),
+            5 => Harm::Restart(time),
             _ => Harm::KillAtPoint(self.random.gen_range(1..POINTS)),
         }
     }

@@ -41,6 +41,9 @@ pub struct ApiServer {
 pub struct ApiRequest {
     /// `get`, `list`, `watch`, `create`, `patch`, …
     pub verb: String,
+    /// The path and the query.
+    #[serde(default, rename = "requestURI")]
+    pub request_uri: String,
     /// Who asked.
     pub user: ApiUser,
     /// What for.
