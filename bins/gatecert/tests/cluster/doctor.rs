@@ -85,6 +85,20 @@ pub async fn what_is_outside(world: &World) -> Outcome {
 
     dns.add_aaaa("family.outside.test", &["::1".parse()?]).await?;
     world.doctor("family.outside.test", &[]).await?.expect(&["dns-elsewhere", "http-ipv6"]);
+
+    // The gateway's address is on no public network, and the CA is.
+    let report = world.doctor_outside("caa.outside.test", &[]).await?;
+    report.expect(&["dns-private", "caa-account"]);
+    assert_eq!(report.check("dns-private")["object"], "A caa.outside.test");
+    report.check("http-skipped");
+    // What is left of a name without a record is where it should lead.
+    dns.set_default_ipv4("").await?;
+    let report = world.doctor("method.outside.test", &[]).await;
+    dns.set_default_ipv4(&world.cluster.gateway_address().to_string()).await?;
+    let report = report?;
+    report.expect(&["dns-missing", "caa-method"]);
+    let fix = report.check("dns-missing")["fix"].as_str().unwrap();
+    assert_eq!(fix, format!("let method.outside.test lead to {}", world.cluster.gateway_address()));
     Ok(())
 }
 
@@ -174,7 +188,9 @@ pub async fn what_the_certificate_says(world: &World) -> Outcome {
     world.doctor(host, &[]).await?.expect(&["issuer-not-ready"]);
     world.status("ClusterIssuer", None, "letsencrypt", &ready_issuer()).await?;
     world.lease(600).await?;
-    world.doctor(host, &[]).await?.expect(&["controller-stale"]);
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["controller-stale"]);
+    world.has_deployment(report.check("controller-stale")["fix"].as_str().unwrap()).await?;
     let lease = "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: gatecert-controller, namespace: gatecert-system}\n";
     world.delete(lease).await?;
     world.doctor(host, &[]).await?.expect(&["controller-missing"]);

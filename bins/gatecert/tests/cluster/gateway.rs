@@ -14,6 +14,29 @@ use tokio::net::TcpListener;
 /// Where the responder is.
 const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
+/// Where the responder with a sidecar is.
+const SIDECAR: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 6);
+
+/// An issuer whose challenges are answered by the responder.
+const BY_RESPONDER: &str = "---
+apiVersion: gatecert.dev/v1
+kind: ClusterIssuer
+metadata: {name: by-responder}
+spec: {acme: {server: letsencrypt, solvers: [{http01: {istio: {answer: Responder}}}]}}
+";
+
+/// A Pod of the responder with the container by which a sidecar is known, as the namespace of an installation admits it.
+const SIDECAR_POD: &str = "---
+apiVersion: v1
+kind: Pod
+metadata: {name: gatecert-meshed, namespace: gatecert-system, labels: {app.kubernetes.io/name: gatecert}}
+spec:
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - {name: controller, image: none, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}
+  - {name: istio-proxy, image: none, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}
+";
+
 /// How long it takes until the next object is younger.
 const AGE: Duration = Duration::from_millis(1100);
 
@@ -21,6 +44,15 @@ const SECURITY: &str = "security.istio.io/v1";
 
 /// A key that tokens could be signed by (RFC 7517 appendix A.1).
 const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+/// By the responder's Service.
+fn by_service() -> Answer {
+    Answer::Responder(ServiceName {
+        namespace: "gatecert-system".into(),
+        name: "gatecert-responder".into(),
+        port: 8089,
+    })
+}
 
 pub async fn nobody_serves_it(world: &World) -> Outcome {
     world.apply(&certificate("istio-system", "nobody", "www.nobody.test")).await?;
@@ -56,10 +88,10 @@ spec: {selector: {istio: absent}, ports: [{name: http, port: 80}]}
     world.answers("www.unready.test", PATH, 404).await?;
     let report = world.doctor("www.unready.test", &[]).await?;
     report.expect(&["gateway-not-ready", "secret-not-read"]);
-    assert!(
-        report.check("gateway-not-ready")["message"].as_str().unwrap().contains("istio-system/absent"),
-        "{report:#?}"
-    );
+    let not_ready = report.check("gateway-not-ready");
+    assert!(not_ready["message"].as_str().unwrap().contains("istio-system/absent"), "{report:#?}");
+    let fix = not_ready["fix"].as_str().unwrap();
+    assert!(fix.contains("kubectl -n istio-system get pods -l istio=absent"), "{fix}");
     Ok(())
 }
 
@@ -73,6 +105,11 @@ pub async fn another_namespaces(world: &World) -> Outcome {
     let report = world.doctor(host, &[]).await?;
     report.expect(&["gateway-not-allowed", "secret-not-read", "secret-missing"]);
     assert_eq!(report.check("gateway-not-allowed")["object"], "Gateway istio-system/closed");
+    // What the fix says lets the challenge pass.
+    world.patch(report.check("gateway-not-allowed")["fix"].as_str().unwrap()).await?;
+    world.answers(host, PATH, 200).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["secret-not-read", "secret-missing"]);
     Ok(())
 }
 
@@ -88,10 +125,8 @@ pub async fn a_redirect(world: &World) -> Outcome {
     let report = world.doctor(host, &[]).await?;
     report.expect(&["http-broken", "gateway-redirect", "secret-not-read"]);
     assert_eq!(report.check("gateway-redirect")["object"], "Gateway istio-system/redirect");
-    // With a server for HTTPS the answer is given there.
-    world
-        .apply(&gateway("redirect", &[http("redirect", host, redirect), https("redirect", host, "redirect")]))
-        .await?;
+    // With a server for HTTPS, as the fix adds it, the answer is given there.
+    world.patch(report.check("gateway-redirect")["fix"].as_str().unwrap()).await?;
     world.is_taken(host, true).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&[]);
@@ -147,8 +182,13 @@ pub async fn policies(world: &World) -> Outcome {
     let report = world.doctor(host, &[]).await?;
     report.expect(&["http-denied", "policy-may-deny"]);
     assert_eq!(report.check("policy-may-deny")["object"], "AuthorizationPolicy istio-system/deny");
-    world.delete(&some).await?;
+    // With the change of the fix the policy is there still, and for other paths.
+    world.patch(report.check("policy-may-deny")["fix"].as_str().unwrap()).await?;
     world.answers(host, PATH, 200).await?;
+    world.answers(host, "/.well-known/other", 403).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
+    world.delete(&some).await?;
+    world.answers(host, "/.well-known/other", 404).await?;
 
     // Whoever has no token is not among those that are allowed.
     let tokens = format!("{{{selector}, jwtRules: [{{issuer: ca.test, jwks: '{JWKS}'}}]}}");
@@ -198,12 +238,7 @@ pub async fn the_responder(world: &World) -> Outcome {
     });
     let there = service("gatecert-system", "gatecert-responder", RESPONDER, 8089);
     world.apply(&there).await?;
-    world
-        .apply(
-            "apiVersion: gatecert.dev/v1\nkind: ClusterIssuer\nmetadata: {name: by-responder}\nspec: {acme: {server: \
-             letsencrypt, solvers: [{http01: {istio: {answer: Responder}}}]}}\n",
-        )
-        .await?;
+    world.apply(BY_RESPONDER).await?;
     world.status("ClusterIssuer", None, "by-responder", &crate::world::ready_issuer()).await?;
     well(world, "responder", host).await?;
     let by_responder =
@@ -213,12 +248,7 @@ pub async fn the_responder(world: &World) -> Outcome {
         "type": "Ready", "status": "True", "reason": "Issued", "message": "", "observedGeneration": 2,
         "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
     world.status("Certificate", Some("istio-system"), "responder", &generation).await?;
-    let answer = Answer::Responder(ServiceName {
-        namespace: "gatecert-system".into(),
-        name: "gatecert-responder".into(),
-        port: 8089,
-    });
-    world.challenge("istio-system", "responder", host, &answer).await?;
+    world.challenge("istio-system", "responder", host, &by_service()).await?;
     world.answers(host, PATH, 200).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&[]);
@@ -253,8 +283,68 @@ pub async fn the_responder(world: &World) -> Outcome {
 
     world.apply(&there.replace("ready: true", "ready: false")).await?;
     world.answers(host, PATH, 503).await?;
-    world.doctor(host, &[]).await?.expect(&["responder-down"]);
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["responder-down"]);
+    world.has_deployment(report.check("responder-down")["fix"].as_str().unwrap()).await?;
     responder.abort();
+    Ok(())
+}
+
+/// No sidecar runs: in its place stands one who ends every connection, as a sidecar does with what is plain.
+pub async fn a_sidecar_that_demands_tls(world: &World) -> Outcome {
+    let host = "www.strict.test";
+    world.cluster.network.add_address(SIDECAR)?;
+    let listener = TcpListener::bind((SIDECAR, 8089)).await?;
+    let sidecar = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream);
+        }
+    });
+    let selected = "spec: {selector: {app.kubernetes.io/name: gatecert}, ports:";
+    let there =
+        service("gatecert-system", "gatecert-responder", SIDECAR, 8089).replace("spec: {ports:", selected);
+    assert!(there.contains(selected), "{there}");
+    world.apply(&there).await?;
+    world.apply(BY_RESPONDER).await?;
+    world.status("ClusterIssuer", None, "by-responder", &crate::world::ready_issuer()).await?;
+    world
+        .apply(
+            &[
+                gateway("strict", &[http("strict", host, ""), https("strict", host, "strict")]),
+                route("strict", host),
+            ]
+            .concat(),
+        )
+        .await?;
+    world.secret("strict", host, -1, 60).await?;
+    let by_responder =
+        certificate("istio-system", "strict", host).replace("{name: letsencrypt,", "{name: by-responder,");
+    world.apply(&by_responder).await?;
+    world.status("Certificate", Some("istio-system"), "strict", &crate::world::ready()).await?;
+    world.challenge("istio-system", "strict", host, &by_service()).await?;
+    world.answers(host, PATH, 503).await?;
+    let strict =
+        object(SECURITY, "PeerAuthentication", "gatecert-system", "strict", "{mtls: {mode: STRICT}}");
+    world.apply(&strict).await?;
+    world.apply(SIDECAR_POD).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["responder-tls"]);
+    let found = report.check("responder-tls");
+    assert_eq!(found["object"], "PeerAuthentication gatecert-system/strict");
+    let fix = found["fix"].as_str().unwrap();
+    world.has_deployment(fix).await?;
+    assert!(fix.contains(r#""sidecar.istio.io/inject":"false""#), "{fix}");
+    // Nobody is in the way where the sidecar takes plain HTTP too, or where there is none to enforce the policy.
+    world.apply(&strict.replace("STRICT", "PERMISSIVE")).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
+    world.apply(&strict).await?;
+    world.doctor(host, &[]).await?.expect(&["responder-tls"]);
+    world.delete(SIDECAR_POD).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
+
+    world.delete(&strict).await?;
+    world.apply(&service("gatecert-system", "gatecert-responder", RESPONDER, 8089)).await?;
+    sidecar.abort();
     Ok(())
 }
 
@@ -275,6 +365,8 @@ pub async fn a_gateway_that_is_passed_over(world: &World) -> Outcome {
     let shadowed = report.check("gateway-shadowed");
     assert_eq!(shadowed["object"], "Gateway istio-system/twice");
     assert!(shadowed["message"].as_str().unwrap().contains("Gateway istio-system/younger"), "{report:#?}");
+    let fix = shadowed["fix"].as_str().unwrap();
+    assert!(fix.ends_with("kubectl -n istio-system delete gateways.networking.istio.io younger"), "{fix}");
     // Whoever leaves the host to one of them is well.
     world.delete(&gateway("younger", &[https("younger", host, "younger")])).await?;
     world.doctor(host, &[]).await?.expect(&[]);

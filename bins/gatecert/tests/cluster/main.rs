@@ -69,6 +69,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::a_path_that_is_taken,
         gateway::policies,
         gateway::the_responder,
+        gateway::a_sidecar_that_demands_tls,
         gateway::a_gateway_that_is_passed_over,
         gateway::other_gateways,
         secret::what_clients_refuse,

@@ -6,6 +6,7 @@ use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_render::{Answer, Challenge, ObjectName, Owner, VirtualServiceRoute, virtual_service};
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, base64, namespace};
 use gatecert_testkit::served_chain;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -224,11 +225,61 @@ data: {{tls.crt: {chain}, tls.key: {key}}}
         waited.await.map_err(|_| format!("{host} is not as it should be to clients: {is_taken}").into())
     }
 
+    /// Makes the changes of a fix as they are printed, each a line with `kubectl patch`.
+    pub async fn patch(&self, fix: &str) -> Outcome {
+        let commands: Vec<_> = fix.lines().filter(|line| line.starts_with("kubectl -n ")).collect();
+        assert!(!commands.is_empty(), "{fix}");
+        for command in commands {
+            let (head, patch) = command.split_once(" -p '").unwrap_or_else(|| panic!("no patch: {command}"));
+            let words: Vec<_> = head.split_whitespace().collect();
+            let ["kubectl", "-n", namespace, "patch", object, how] = words[..] else {
+                panic!("another command: {command}");
+            };
+            let (resource, name) = object.split_once('/').unwrap();
+            let (plural, group) = resource.split_once('.').unwrap();
+            let kind = GroupVersionKind::gvk(group, "v1", "");
+            let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.cluster.client.clone(), namespace, &resource);
+            let patch = patch.trim_end_matches('\'');
+            let patch = match how {
+                "--type=json" => Patch::Json(serde_json::from_str(patch)?),
+                _ => Patch::Merge(serde_json::from_str::<Value>(patch)?),
+            };
+            api.patch(name, &PatchParams::default(), &patch).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the Deployment that a command names is there, in the namespace of the command.
+    pub async fn has_deployment(&self, command: &str) -> Outcome {
+        let mut words = command.split_whitespace();
+        let namespace = words.find(|word| *word == "-n").and_then(|_| words.next());
+        let name = words.find_map(|word| word.strip_prefix("deployment/"));
+        let (Some(namespace), Some(name)) = (namespace, name) else {
+            return Err(format!("no Deployment is named: {command}").into());
+        };
+        let deployments: Api<Deployment> = Api::namespaced(self.cluster.client.clone(), namespace);
+        deployments.get(name).await?;
+        Ok(())
+    }
+
     /// Runs the doctor in this network.
     pub async fn doctor(&self, host: &str, more: &[&str]) -> Result<Report, Box<dyn Error + Send + Sync>> {
+        let mut arguments = vec!["--allow-private"];
+        arguments.extend(more);
+        self.doctor_outside(host, &arguments).await
+    }
+
+    /// The same for a CA that is on the Internet, where the network of the tests is not.
+    pub async fn doctor_outside(
+        &self,
+        host: &str,
+        more: &[&str],
+    ) -> Result<Report, Box<dyn Error + Send + Sync>> {
         let kubeconfig = self.kubeconfig.display().to_string();
         let resolver = self.cluster.pebble.challtestsrv().dns_address();
-        let fixed = ["doctor", host, "--resolver", resolver, "--allow-private", "-o", "json", "--kubeconfig"];
+        let fixed = ["doctor", host, "--resolver", resolver, "-o", "json", "--kubeconfig"];
         let mut arguments = fixed.to_vec();
         arguments.push(&kubeconfig);
         arguments.extend(more);

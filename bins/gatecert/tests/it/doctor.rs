@@ -2,7 +2,9 @@
 
 use crate::setting::{Run, finish, gatecert};
 use gatecert_testkit::Pebble;
-use serde_json::Value;
+use serde_json::{Value, json};
+use wiremock::matchers::path;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 /// Asks this DNS server, with the checks that failed or warned.
 async fn doctor(pebble: &Pebble, host: &str, more: &[&str]) -> (Run, Vec<String>) {
@@ -53,6 +55,34 @@ async fn the_closest_caa_records_count() {
         1
     );
     assert!(dns.dns_queries("caa.test").await.unwrap().contains(&257));
+}
+
+/// Whose a record is can not be told where the CA's directory can not be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_does_not_say_who_it_is_is_not_judged() {
+    let pebble = Pebble::builder().start().await.unwrap();
+    let dns = pebble.challtestsrv();
+    dns.set_default_ipv4("").await.unwrap();
+    dns.add_caa("caa.test", &[("issue", "other.test")]).await.unwrap();
+    let ca = MockServer::start().await;
+    let url = |place: &str| format!("{}/{place}", ca.uri());
+    let directory = json!({
+        "newNonce": url("nonce"), "newAccount": url("account"), "newOrder": url("order"),
+        "revokeCert": url("revoke"), "keyChange": url("key"), "meta": {"caaIdentities": ["ca.test"]},
+    });
+    let answer = ResponseTemplate::new(200).set_body_json(directory);
+    Mock::given(path("/directory")).respond_with(answer).mount(&ca).await;
+    let (run, bad) = doctor(&pebble, "www.caa.test", &["--server", &url("directory")]).await;
+    assert_eq!(bad, ["dns-missing", "caa-forbids"]);
+    assert!(run.out.contains("other.test, not ca.test"), "{}", run.out);
+
+    let (run, bad) = doctor(&pebble, "www.caa.test", &["--server", &url("elsewhere")]).await;
+    assert_eq!(bad, ["dns-missing"]);
+    let report = run.json();
+    let skipped = report["checks"].as_array().unwrap().iter().find(|check| check["kind"] == "caa-skipped");
+    assert_eq!(skipped.unwrap()["object"], "CAA caa.test");
+    let asked = ca.received_requests().await.unwrap();
+    assert!(asked.iter().any(|request| request.url.path() == "/elsewhere"), "{asked:?}");
 }
 
 /// Ctrl-C ends it, whatever it waits for.

@@ -1,12 +1,18 @@
 //! The Certificates that have the name, their conditions, and when they are renewed.
 
 use super::cluster::name_of;
+use super::controller;
 use super::kind::Kind;
 use super::report::Verdict;
 use crate::issue::day;
 use gatecert_api::{Certificate, CertificateStatus};
+use gatecert_render::ObjectName;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::net::IpAddr;
+
+/// Where a command names an issuer that is not known.
+pub(super) const ISSUER: &str = "ISSUER";
 
 /// How long after its time a renewal may begin: the controller looks again within minutes.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
@@ -20,6 +26,8 @@ pub(super) struct CertificateFacts<'a> {
     pub(super) certificates: Vec<&'a Certificate>,
     /// A namespace in which one would be right.
     pub(super) namespace: Option<String>,
+    /// The controller's namespace.
+    pub(super) controller: String,
 }
 
 /// The Certificates that have a name, of one namespace or of all.
@@ -42,7 +50,7 @@ pub(super) fn verdicts(facts: &CertificateFacts<'_>) -> Vec<Verdict> {
     }
     let each = facts.certificates.iter().flat_map(|certificate| {
         let title = format!("Certificate {}", name_of(*certificate));
-        let both = [Some(state(certificate)), renewal(certificate, facts.now)];
+        let both = [Some(state(certificate, &facts.controller)), renewal(certificate, facts.now)];
         both.into_iter().flatten().map(move |verdict| verdict.object(title.clone()))
     });
     each.collect()
@@ -51,33 +59,61 @@ pub(super) fn verdicts(facts: &CertificateFacts<'_>) -> Vec<Verdict> {
 fn missing(facts: &CertificateFacts<'_>) -> Verdict {
     let host = &facts.host;
     let namespace = facts.namespace.as_deref().unwrap_or("NAMESPACE");
-    Verdict::fail(Kind::CertificateMissing, format!("no Certificate has {host}")).object(host.clone()).fix(format!(
-        "annotate the Gateway that serves it: gatecert.dev/cluster-issuer: ISSUER; or\nkubectl apply -f - <<EOF
+    let (name, secret) = (ObjectName::new(namespace, "www"), ObjectName::new(namespace, "www-tls"));
+    Verdict::fail(Kind::CertificateMissing, format!("no Certificate has {host}")).object(host.clone()).fix(
+        format!(
+            "annotate the Gateway that serves it: gatecert.dev/cluster-issuer: {ISSUER}; or\n{}",
+            applied(&name, &secret, host, ISSUER)
+        ),
+    )
+}
+
+/// The command that applies a Certificate.
+pub(super) fn applied(name: &ObjectName, secret: &ObjectName, host: &str, cluster_issuer: &str) -> String {
+    let ObjectName { namespace, name } = name;
+    let place = match secret.namespace == *namespace {
+        true => String::new(),
+        false => format!("secretNamespace: {}, ", secret.namespace),
+    };
+    let names = match host.parse::<IpAddr>() {
+        Ok(_) => format!("ipAddresses: ['{host}']"),
+        Err(_) => format!("dnsNames: [{host}]"),
+    };
+    format!(
+        "kubectl apply -f - <<EOF
 apiVersion: gatecert.dev/v1
 kind: Certificate
-metadata: {{name: www, namespace: {namespace}}}
-spec: {{secretName: www-tls, dnsNames: [{host}], issuerRef: {{name: ISSUER, kind: ClusterIssuer}}}}
-EOF"
-    ))
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{secretName: {}, {place}{names}, issuerRef: {{name: {cluster_issuer}, kind: ClusterIssuer}}}}
+EOF",
+        secret.name
+    )
+}
+
+/// The command that shows a Certificate and its events.
+pub(super) fn look(name: &ObjectName) -> String {
+    format!("kubectl -n {} describe certificates.gatecert.dev {}", name.namespace, name.name)
 }
 
 fn condition<'a>(status: &'a CertificateStatus, type_: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-fn state(certificate: &Certificate) -> Verdict {
-    let name = name_of(certificate);
-    let look = format!("kubectl -n {} describe certificates.gatecert.dev {}", name.namespace, name.name);
+fn state(certificate: &Certificate, controller: &str) -> Verdict {
+    let look = look(&name_of(certificate));
     let Some(status) = &certificate.status else {
         let text = "it has no status: the controller has not looked at it";
-        return Verdict::fail(Kind::CertificateNotReady, text).fix("see whether the controller runs, above");
+        return Verdict::fail(Kind::CertificateNotReady, text).fix(runs(controller));
     };
     let ready = condition(status, "Ready");
     let issuing = condition(status, "Issuing").filter(|issuing| !issuing.message.is_empty());
     let is_current = |one: &Condition| one.observed_generation == certificate.metadata.generation;
     if let Some(error) = status.last_error.as_ref().filter(|_| !ready.is_some_and(is_true)) {
         let text = format!("the last attempt failed ({}): {}", error.kind, error.message);
-        return Verdict::fail(Kind::CertificateNotReady, text).fix(error.hint.clone().unwrap_or(look));
+        return Verdict::fail(Kind::CertificateNotReady, text).fix(match &error.hint {
+            Some(hint) => format!("{hint}\n{look}"),
+            None => look,
+        });
     }
     if let Some(issuance) = &status.issuance {
         let text = format!(
@@ -110,7 +146,7 @@ fn state(certificate: &Certificate) -> Verdict {
         }
         (Some(ready), None) if is_true(ready) => {
             let text = "it has been changed, and the controller has not looked at it since";
-            Verdict::fail(Kind::CertificateNotReady, text).fix("see whether the controller runs, above")
+            Verdict::fail(Kind::CertificateNotReady, text).fix(runs(controller))
         }
         (Some(ready), None) => {
             let text = format!("it is not ready ({}): {}", ready.reason, ready.message);
@@ -118,6 +154,11 @@ fn state(certificate: &Certificate) -> Verdict {
         }
         (None, None) => Verdict::fail(Kind::CertificateNotReady, "it has no conditions yet").fix(look),
     }
+}
+
+/// How to see what the controller does, in the namespace where it is.
+fn runs(controller: &str) -> String {
+    format!("see whether the controller runs:\n{}", controller::look(controller))
 }
 
 fn is_true(condition: &Condition) -> bool {
@@ -132,11 +173,10 @@ fn renewal(certificate: &Certificate, now: Timestamp) -> Option<Verdict> {
         status.ari.as_ref().and_then(|ari| Some((ari.window_start.as_ref()?.0, ari.window_end.as_ref()?.0)));
     let is_late = now.duration_since(at) > LATE;
     if is_late {
-        let name = name_of(certificate);
         let text = format!("its renewal was due at {} and has not come", day(at));
         return Some(Verdict::fail(Kind::RenewalOverdue, text).fix(format!(
-            "see whether the controller runs, above, and what stands in: kubectl -n {} describe certificates.gatecert.dev {}",
-            name.namespace, name.name
+            "see whether the controller runs, above, and what stands in: {}",
+            look(&name_of(certificate))
         )));
     }
     Some(match window {
@@ -177,6 +217,7 @@ mod tests {
             now: NOW.parse().unwrap(),
             certificates: vec![&certificate],
             namespace: None,
+            controller: "gatecert-system".into(),
         };
         let level = |verdict: &Verdict| {
             serde_json::to_value(verdict.level).unwrap().as_str().map(str::to_owned).unwrap()
@@ -214,6 +255,39 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_is_not_ready_comes_with_a_command() {
+        let fix = |status: Value| {
+            let verdict = state(&certificate(status), "infra");
+            assert_eq!(verdict.kind.as_str(), "certificate-not-ready");
+            verdict.fix.unwrap()
+        };
+        let describe = "kubectl -n shop describe certificates.gatecert.dev www";
+        let mut stale = one("Ready", "True", "Issued", "m");
+        stale["observedGeneration"] = json!(1);
+        for unseen in [Value::Null, json!({"conditions": [stale]})] {
+            let fix = fix(unseen);
+            assert!(controller::is_about_installed(&fix, "infra"), "{fix}");
+        }
+        let refused = one("Ready", "False", "DoesNotExist", "x");
+        assert_eq!(fix(json!({"conditions": [refused]})), describe);
+        assert_eq!(fix(json!({"conditions": []})), describe);
+        let hinted = json!({"lastError": {"kind": "order", "message": "refused", "hint": "h"}});
+        assert_eq!(fix(hinted), format!("h\n{describe}"));
+    }
+
+    #[test]
+    fn the_secret_of_another_namespace_is_named_with_it() {
+        let name = ObjectName::new("shop", "www");
+        let beside = applied(&name, &ObjectName::new("shop", "www-tls"), "www.example.com", "le");
+        assert!(beside.contains("spec: {secretName: www-tls, dnsNames: [www.example.com],"), "{beside}");
+        let elsewhere = applied(&name, &ObjectName::new("infra", "www-tls"), "192.0.2.1", "le");
+        assert!(
+            elsewhere.contains("{secretName: www-tls, secretNamespace: infra, ipAddresses: ['192.0.2.1'],"),
+            "{elsewhere}"
+        );
+    }
+
+    #[test]
     fn a_renewal_comes_or_is_late() {
         let ready = one("Ready", "True", "Issued", "");
         let at = |time: &str, ari: Value| {
@@ -241,6 +315,7 @@ mod tests {
             now: NOW.parse().unwrap(),
             certificates: Vec::new(),
             namespace: Some("infra".into()),
+            controller: "gatecert-system".into(),
         };
         let missing = &verdicts(&facts)[0];
         assert_eq!(missing.kind.as_str(), "certificate-missing");

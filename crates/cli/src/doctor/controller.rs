@@ -7,6 +7,9 @@ use crate::issue::day;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 
+/// The name of the controller's Deployment in an installation.
+pub(super) const DEPLOYMENT: &str = "gatecert";
+
 /// How long beyond its time a Lease counts as held: the clocks of this machine and of the cluster need not agree.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -43,10 +46,7 @@ fn controller(leases: &[Lease], now: Timestamp) -> Verdict {
     };
     let name = name_of(lease);
     let title = format!("Lease {name}");
-    let look = format!(
-        "kubectl -n {} get pods && kubectl -n {} logs deploy/gatecert-controller",
-        name.namespace, name.namespace
-    );
+    let look = look(&name.namespace);
     let spec = lease.spec.clone().unwrap_or_default();
     let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
     let seconds = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or_default().into());
@@ -60,6 +60,25 @@ fn controller(leases: &[Lease], now: Timestamp) -> Verdict {
         }
         _ => Verdict::fail(Kind::ControllerStale, "no replica leads").object(title).fix(look),
     }
+}
+
+/// The commands that show the controller's Pods in a namespace, and what they say.
+pub(super) fn look(namespace: &str) -> String {
+    format!("kubectl -n {namespace} get pods && kubectl -n {namespace} logs deployment/{DEPLOYMENT}")
+}
+
+/// Whether a command is about a Deployment that is installed, in the namespace where it is.
+#[cfg(test)]
+pub(super) fn is_about_installed(command: &str, namespace: &str) -> bool {
+    let options = gatecert_render::InstallOptions { namespace: namespace.to_owned(), ..Default::default() };
+    let mut words = command.split_whitespace();
+    let place = words.find(|word| *word == "-n").and_then(|_| words.next());
+    let deployment = words.find_map(|word| word.strip_prefix("deployment/"));
+    gatecert_render::install(&options).iter().any(|object| {
+        object["kind"] == "Deployment"
+            && object["metadata"]["namespace"].as_str() == place
+            && object["metadata"]["name"].as_str() == deployment
+    })
 }
 
 #[cfg(test)]
@@ -93,6 +112,21 @@ mod tests {
         assert_eq!(kinds(&[held("", "2026-06-01T00:09:55.000000Z")], &[]), ["controller-stale"]);
         let both = [held("a", "2026-06-01T00:00:00.000000Z"), held("b", "2026-06-01T00:09:55.000000Z")];
         assert_eq!(kinds(&both, &[]), ["controller-ok"]);
+    }
+
+    #[test]
+    fn the_log_is_that_of_what_is_installed() {
+        let lease = |spec: Value| {
+            let metadata = json!({"name": "gatecert-controller", "namespace": "infra"});
+            serde_json::from_value::<Lease>(json!({"metadata": metadata, "spec": spec})).unwrap()
+        };
+        for spec in [held("a", "2026-06-01T00:00:00.000000Z"), json!({})] {
+            let verdicts = verdicts(&[lease(spec)], &[], "2026-06-01T00:10:00Z".parse().unwrap());
+            assert_eq!(verdicts[0].kind.as_str(), "controller-stale");
+            let fix = verdicts[0].fix.as_deref().unwrap();
+            assert!(is_about_installed(fix, "infra"), "{fix}");
+            assert!(!is_about_installed(fix, "gatecert-system"), "{fix}");
+        }
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Which gateway takes the name and the challenge's path, and whether a challenge may have a route there.
 
+mod mend;
+
+use super::issuer::Meant;
 use super::kind::Kind;
 use super::report::Verdict;
 use gatecert_controller::route::{Door, Placement, Refusal, RefusalReason};
-use gatecert_render::{CHALLENGE_PATH, ObjectName};
+use gatecert_render::{CHALLENGE_PATH, ObjectName, gateway_api, istio};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of a name.
 #[derive(Clone, Debug)]
@@ -17,6 +21,16 @@ pub(super) struct GatewayFacts {
     pub(super) placement: Result<Placement, Vec<Refusal>>,
     /// VirtualServices with all that stands in them.
     pub(super) virtual_services: BTreeMap<ObjectName, Value>,
+    /// Istio's Gateways.
+    pub(super) istio_gateways: Vec<Arc<istio::Gateway>>,
+    /// The Gateway API's Gateways.
+    pub(super) gateways: Vec<Arc<gateway_api::Gateway>>,
+    /// The namespace that asks for the name, or would.
+    pub(super) namespace: Option<String>,
+    /// The Secret that the Certificate writes.
+    pub(super) secret: Option<ObjectName>,
+    /// The Certificate's issuer.
+    pub(super) issuer: Option<Meant>,
 }
 
 pub(super) fn verdicts(facts: &GatewayFacts) -> Vec<Verdict> {
@@ -94,11 +108,13 @@ fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Verdict {
     if let Some(gateway) = gateways.first() {
         verdict = verdict.object(*gateway);
     }
-    match kind {
-        Kind::GatewayMissing => verdict.fix(format!("{fix}\n{}", server_for(&facts.host))),
-        _ if fix.is_empty() => verdict,
-        _ => verdict.fix(fix),
-    }
+    let command = match kind {
+        Kind::GatewayMissing => Some(server_for(&facts.host)),
+        _ => mend::refused(facts, refusal),
+    };
+    let both = Some(fix.to_owned()).filter(|fix| !fix.is_empty()).into_iter().chain(command);
+    let both: Vec<_> = both.collect();
+    if both.is_empty() { verdict } else { verdict.fix(both.join("\n")) }
 }
 
 fn server_for(host: &str) -> String {
@@ -197,9 +213,11 @@ fn shadowed(facts: &GatewayFacts, door: &Door) -> Option<Verdict> {
         rest.join(", "),
         facts.host
     );
+    let command = mend::without_host(facts, door).map(|command| format!("\n{command}"));
     Some(Verdict::warn(Kind::GatewayShadowed, text).object(first.clone()).fix(format!(
-        "leave {} to one of them: its routes and its Secret are then those of that Gateway",
-        facts.host
+        "leave {} to one of them: its routes and its Secret are then those of that Gateway{}",
+        facts.host,
+        command.unwrap_or_default()
     )))
 }
 
@@ -246,7 +264,17 @@ mod tests {
     fn facts(doors: Vec<Door>, placement: Result<Placement, Vec<Refusal>>) -> GatewayFacts {
         let http = json!({"spec": {"http": [{"match": [{"uri": {"prefix": "/.well-known"}}]}]}});
         let virtual_services = [(ObjectName::new("shop", "web"), http)].into();
-        GatewayFacts { host: "www.example.com".into(), doors, placement, virtual_services }
+        GatewayFacts {
+            host: "www.example.com".into(),
+            doors,
+            placement,
+            virtual_services,
+            istio_gateways: Vec::new(),
+            gateways: Vec::new(),
+            namespace: Some("shop".into()),
+            secret: Some(ObjectName::new("infra", "www-tls")),
+            issuer: None,
+        }
     }
 
     fn kinds(facts: &GatewayFacts) -> Vec<&'static str> {
@@ -280,6 +308,145 @@ mod tests {
             );
             assert!(found[0].fix.as_deref().unwrap().starts_with("do this"), "{found:?}");
         }
+    }
+
+    fn istio_gateway(name: &str, servers: Value) -> Arc<istio::Gateway> {
+        let metadata = json!({"name": name, "namespace": "infra"});
+        let spec = json!({"selector": {"istio": "public"}, "servers": servers});
+        let gateway = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec,
+        });
+        Arc::new(serde_json::from_value(gateway).unwrap())
+    }
+
+    fn http(hosts: &[&str], tls: Value) -> Value {
+        json!({"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": hosts, "tls": tls})
+    }
+
+    fn https(hosts: &[&str]) -> Value {
+        let tls = json!({"mode": "SIMPLE", "credentialName": "www-tls"});
+        json!({"port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "hosts": hosts, "tls": tls})
+    }
+
+    /// The commands that are printed for a refusal.
+    fn commands(reason: RefusalReason, message: &str, change: impl FnOnce(&mut GatewayFacts)) -> String {
+        let refusal = Refusal { host: "www.example.com".into(), reason, message: message.into() };
+        let mut facts = facts(vec![door(80, &["a"])], Err(vec![refusal]));
+        change(&mut facts);
+        let fix = verdicts(&facts)[0].fix.clone().unwrap();
+        fix.split_once('\n').map(|(_, commands)| commands.to_owned()).unwrap_or_default()
+    }
+
+    fn cluster_issuer(allow: Value) -> Meant {
+        let spec = json!({"server": "letsencrypt", "allow": allow});
+        Meant {
+            title: "ClusterIssuer le".into(),
+            namespace: None,
+            reference: serde_json::from_value(json!({"name": "le", "kind": "ClusterIssuer"})).unwrap(),
+            found: Some((serde_json::from_value(spec).unwrap(), None)),
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_let_in_where_it_is_kept_out() {
+        let not_allowed = |message, change: &dyn Fn(&mut GatewayFacts)| {
+            commands(RefusalReason::NotAllowed, message, change)
+        };
+        let closed = not_allowed("it is so: do this", &|facts: &mut GatewayFacts| {
+            let servers = json!([https(&["*"]), http(&["infra/www.example.com", "other.test"], json!(null))]);
+            facts.istio_gateways = vec![istio_gateway("a", servers)];
+        });
+        assert_eq!(
+            closed,
+            "kubectl -n infra patch gateways.networking.istio.io/a --type=json -p '[{\"op\":\"add\",\
+             \"path\":\"/spec/servers/1/hosts/-\",\"value\":\"shop/www.example.com\"}]'"
+        );
+        let allow = "kubectl patch clusterissuers.gatecert.dev/le --type=json -p '[{\"op\":\"add\",\
+                     \"path\":\"/spec/acme/allow/-\",\"value\":{\"dnsNames\":[\"www.example.com\"],\
+                     \"namespaces\":{\"names\":[\"shop\"]}}}]'";
+        for message in ["spec.acme.allow of it: do this", "it is so: do this"] {
+            let listed = not_allowed(message, &|facts: &mut GatewayFacts| {
+                facts.issuer = Some(cluster_issuer(json!([])));
+            });
+            assert_eq!(listed, allow, "{message}");
+        }
+        let of_another = not_allowed("it is so: do this", &|facts: &mut GatewayFacts| {
+            facts.doors[0].routes = vec![TakenRoute { name: ObjectName::new("web", "web"), ..route(false) }];
+            facts.issuer = Some(cluster_issuer(json!(null)));
+        });
+        assert!(of_another.contains("metadata: {name: www-tls, namespace: web}"), "{of_another}");
+        assert!(of_another.contains("secretNamespace: infra"), "{of_another}");
+        assert!(of_another.contains("issuerRef: {name: le, kind: ClusterIssuer}"), "{of_another}");
+        let listener = not_allowed("it is so: do this", &|facts: &mut GatewayFacts| {
+            let allowed = json!({"namespaces": {"from": "Same"}});
+            let gateway = json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+                "metadata": {"name": "a", "namespace": "infra"},
+                "spec": {"gatewayClassName": "istio", "listeners": [{
+                    "name": "http", "port": 80, "protocol": "HTTP", "hostname": "www.example.com",
+                    "allowedRoutes": allowed,
+                }]},
+            });
+            facts.gateways = vec![Arc::new(serde_json::from_value(gateway).unwrap())];
+        });
+        assert!(
+            listener.starts_with("kubectl -n infra patch gateways.gateway.networking.k8s.io/a "),
+            "{listener}"
+        );
+        assert!(listener.contains(r#""path":"/spec/listeners/0/allowedRoutes/namespaces""#), "{listener}");
+        assert!(listener.contains(r#""values":["infra","shop"]"#), "{listener}");
+        assert_eq!(not_allowed("it is so: do this", &|_: &mut GatewayFacts| {}), "", "nothing is made up");
+    }
+
+    #[test]
+    fn what_should_be_asked_is_shown() {
+        let not_ready = |change: &dyn Fn(&mut GatewayFacts)| {
+            commands(RefusalReason::GatewayNotReady, "Gateway infra/a can not: do this", change)
+        };
+        let behind = not_ready(&|facts: &mut GatewayFacts| {
+            let labels = [("istio".to_owned(), "public".to_owned())].into();
+            facts.doors[0].pods = [("infra".to_owned(), labels)].into();
+            facts.doors[0].services = [ObjectName::new("infra", "public")].into();
+        });
+        assert_eq!(
+            behind,
+            "kubectl -n infra get pods -l istio=public\n\
+             kubectl -n infra get endpointslices -l kubernetes.io/service-name=public"
+        );
+        let without =
+            not_ready(&|facts: &mut GatewayFacts| facts.istio_gateways = vec![istio_gateway("a", json!([]))]);
+        assert_eq!(
+            without,
+            "kubectl get pods --all-namespaces -l istio=public\nkubectl get services --all-namespaces -o wide"
+        );
+        assert_eq!(
+            not_ready(&|_: &mut GatewayFacts| {}),
+            "kubectl -n infra describe gateways.gateway.networking.k8s.io a"
+        );
+    }
+
+    #[test]
+    fn behind_a_redirect_there_has_to_be_a_server() {
+        let redirect = |change: &dyn Fn(&mut GatewayFacts)| {
+            commands(RefusalReason::RedirectWithoutHttps, "it is so: do this", |facts| {
+                facts.doors[0].redirecting = vec!["Gateway infra/a".into()];
+                let servers = json!([http(&["www.example.com"], json!({"httpsRedirect": true}))]);
+                facts.istio_gateways = vec![istio_gateway("a", servers)];
+                change(facts);
+            })
+        };
+        assert_eq!(
+            redirect(&|_: &mut GatewayFacts| {}),
+            "kubectl -n infra patch gateways.networking.istio.io/a --type=json -p '[{\"op\":\"add\",\
+             \"path\":\"/spec/servers/-\",\"value\":{\"port\":{\"number\":443,\"name\":\"https-1\",\
+             \"protocol\":\"HTTPS\"},\"hosts\":[\"www.example.com\"],\"tls\":{\"mode\":\"SIMPLE\",\
+             \"credentialName\":\"www-tls\"}}}]'"
+        );
+        let refusing = redirect(&|facts: &mut GatewayFacts| facts.doors.push(door(443, &["a"])));
+        assert!(
+            refusing.contains(r#"{"op":"remove","path":"/spec/servers/0/tls/httpsRedirect"}"#),
+            "{refusing}"
+        );
     }
 
     #[test]
@@ -319,6 +486,25 @@ mod tests {
         let found = &verdicts(&both)[1];
         assert_eq!(found.object.as_deref(), Some("Gateway infra/old"));
         assert!(found.message.contains("Gateway infra/young"), "{found:?}");
+        let of = |servers: Value| {
+            let mut both = both.clone();
+            both.istio_gateways = vec![
+                istio_gateway("old", json!([https(&["www.example.com"])])),
+                istio_gateway("young", servers),
+            ];
+            verdicts(&both)[1].fix.clone().unwrap()
+        };
+        let patch = "kubectl -n infra patch gateways.networking.istio.io/young --type=json -p ";
+        let among = of(json!([http(&["*"], json!(null)), https(&["other.test", "shop/www.example.com"])]));
+        let test = r#"{"op":"test","path":"/spec/servers/1/hosts/1","value":"shop/www.example.com"}"#;
+        let remove = r#"{"op":"remove","path":"/spec/servers/1/hosts/1"}"#;
+        assert!(among.ends_with(&format!("{patch}'[{test},{remove}]'")), "{among}");
+        let server = of(json!([https(&["www.example.com"]), https(&["other.test"])]));
+        let test = r#"{"op":"test","path":"/spec/servers/0/hosts/0","value":"www.example.com"}"#;
+        let remove = r#"{"op":"remove","path":"/spec/servers/0"}"#;
+        assert!(server.ends_with(&format!("{patch}'[{test},{remove}]'")), "{server}");
+        let whole = of(json!([https(&["www.example.com"])]));
+        assert!(whole.ends_with("kubectl -n infra delete gateways.networking.istio.io young"), "{whole}");
         assert_eq!(
             kinds(&facts(vec![door(80, &["old", "young"])], Ok(Placement::default()))),
             ["gateway-ok"]

@@ -165,6 +165,11 @@ impl<'a> Subject<'a> {
             doors: self.doors.clone(),
             placement: self.placement.clone(),
             virtual_services: self.gathered.virtual_services.clone(),
+            istio_gateways: self.gathered.cluster.istio_gateways.clone(),
+            gateways: self.gathered.cluster.gateways.clone(),
+            namespace: self.namespace.clone(),
+            secret: self.certificate().map(secret_of),
+            issuer: self.issuer.clone(),
         }
     }
 
@@ -221,6 +226,7 @@ impl<'a> Subject<'a> {
             now: self.now,
             certificates: self.certificates.clone(),
             namespace: self.namespace.clone(),
+            controller: self.responder.namespace.clone(),
         }
     }
 }

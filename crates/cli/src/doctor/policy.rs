@@ -5,17 +5,23 @@ mod request;
 
 use super::cluster::{Mesh, name_of};
 use super::kind::Kind;
-use super::report::Verdict;
+use super::report::{Verdict, patched};
 use gatecert_controller::route::Door;
 use gatecert_render::CHALLENGE_PATH;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::DynamicObject;
 use request::{Match, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The kind as kubectl names it.
+const POLICIES: &str = "authorizationpolicies.security.istio.io";
 
 /// The namespace whose policies are for the whole mesh, unless its configuration names another.
 pub(super) const ROOT: &str = "istio-system";
+
+/// Rules that one command takes a path out of: with more of them it would be too long for a report.
+const MAX_RULES: usize = 10;
 
 /// What is known of a gateway.
 #[derive(Clone, Debug)]
@@ -66,26 +72,61 @@ fn denied(policy: &DynamicObject, request: &Request<'_>) -> Option<Verdict> {
     match (action, matches) {
         (_, Match::No) | ("ALLOW" | "AUDIT", _) => None,
         ("DENY", Match::Yes) => Some(
-            Verdict::fail(Kind::PolicyDenies, "it denies the challenge's path: Envoy answers 403 before any route")
-                .object(title(policy))
-                .fix(format!(
-                    "add `notPaths: [\"{CHALLENGE_PATH}*\"]` to each of its rules under to.operation: kubectl -n {} edit \
-                     authorizationpolicy {}",
-                    name_of(policy).namespace,
-                    name_of(policy).name
-                )),
+            Verdict::fail(
+                Kind::PolicyDenies,
+                "it denies the challenge's path: Envoy answers 403 before any route",
+            )
+            .object(title(policy))
+            .fix(without_challenges(policy, request)),
         ),
         ("DENY", Match::Perhaps) => {
-            Some(perhaps(policy, "it may deny the CA, by what is only known of a request when it comes"))
+            let text = "it may deny the CA, by what is only known of a request when it comes";
+            Some(perhaps(policy, text, &without_challenges(policy, request)))
         }
-        _ => Some(perhaps(policy, "it has the challenge's path judged by an external authorizer (CUSTOM)")),
+        _ => {
+            let text = "it has the challenge's path judged by an external authorizer (CUSTOM)";
+            Some(perhaps(policy, text, &without_challenges(policy, request)))
+        }
     }
 }
 
-fn perhaps(policy: &DynamicObject, text: &str) -> Verdict {
-    Verdict::warn(Kind::PolicyMayDeny, text).object(title(policy)).fix(format!(
-        "take {CHALLENGE_PATH}* out of it; the CA asks from many addresses that it does not tell"
-    ))
+fn perhaps(policy: &DynamicObject, text: &str, fix: &str) -> Verdict {
+    Verdict::warn(Kind::PolicyMayDeny, text)
+        .object(title(policy))
+        .fix(format!("the CA asks from many addresses that it does not tell\n{fix}"))
+}
+
+/// How to take the challenge's path out of the rules that a request of the CA may match.
+fn without_challenges(policy: &DynamicObject, request: &Request<'_>) -> String {
+    let name = name_of(policy);
+    let matching = rules(policy).enumerate().filter(|(_, rule)| request.is_matched(rule) != Match::No);
+    let operations: Vec<_> = matching.flat_map(|(place, rule)| without_path(place, rule)).collect();
+    let command = match operations.len() {
+        0..=MAX_RULES => patched(POLICIES, &name, &operations),
+        _ => format!("kubectl -n {} edit {POLICIES} {}", name.namespace, name.name),
+    };
+    format!("add `notPaths: [\"{CHALLENGE_PATH}*\"]` under to.operation of its rules:\n{command}")
+}
+
+/// The changes that take the challenge's path out of one rule.
+fn without_path(place: usize, rule: &Value) -> Vec<Value> {
+    let path = format!("{CHALLENGE_PATH}*");
+    let Some(all) = rule["to"].as_array().filter(|all| !all.is_empty()) else {
+        let to = json!([{"operation": {"notPaths": [path]}}]);
+        return vec![json!({"op": "add", "path": format!("/spec/rules/{place}/to"), "value": to})];
+    };
+    let each = all.iter().enumerate().map(|(index, one)| {
+        let operation = format!("/spec/rules/{place}/to/{index}/operation");
+        let (at, value) = match &one["operation"] {
+            Value::Object(fields) if fields.contains_key("notPaths") => {
+                (format!("{operation}/notPaths/-"), json!(path))
+            }
+            Value::Object(_) => (format!("{operation}/notPaths"), json!([path])),
+            _ => (operation, json!({"notPaths": [path]})),
+        };
+        json!({"op": "add", "path": at, "value": value})
+    });
+    each.collect()
 }
 
 /// Where there is a policy that allows, all else is denied.
@@ -99,7 +140,8 @@ fn not_allowed(policies: &[&DynamicObject], request: &Request<'_>) -> Option<Ver
     match rules.map(|rule| request.is_matched(rule)).max().unwrap_or(Match::No) {
         Match::Yes => None,
         Match::Perhaps => {
-            Some(perhaps(first, "it allows the CA only by what is known of a request when it comes"))
+            let text = "it allows the CA only by what is known of a request when it comes";
+            Some(perhaps(first, text, &allow(&name_of(**first).namespace, first)))
         }
         Match::No => {
             let titles: Vec<_> = allowing.iter().map(|policy| title(policy)).collect();
@@ -178,7 +220,6 @@ fn ports(doors: &[Door]) -> BTreeSet<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn policy(namespace: &str, spec: Value) -> DynamicObject {
         let value = json!({
@@ -274,6 +315,32 @@ mod tests {
         );
         let both = [json!({"rules": [{"to": [{"operation": {"paths": ["/app"]}}]}]}), json!({"rules": [{}]})];
         assert_eq!(kinds(both.into_iter().map(|spec| policy("infra", spec)).collect()), ["policy-ok"]);
+    }
+
+    #[test]
+    fn the_path_is_taken_out_of_the_rules_that_match() {
+        let request = Request { host: "www.example.com", ports: [80].into() };
+        let fix = |rules: Value| without_challenges(&policy("infra", json!({"rules": rules})), &request);
+        let some = fix(json!([
+            {"to": [{"operation": {"paths": ["/admin"]}}]},
+            {"from": [{"source": {"ipBlocks": ["192.0.2.0/24"]}}]},
+            {"to": [{"operation": {"hosts": ["*"]}}, {"operation": {"notPaths": ["/app"]}}, {}]},
+        ]));
+        let patch = some.split_once(" -p '").unwrap().1.trim_end_matches('\'');
+        let path = "/.well-known/acme-challenge/*";
+        assert_eq!(
+            serde_json::from_str::<Value>(patch).unwrap(),
+            json!([
+                {"op": "add", "path": "/spec/rules/1/to", "value": [{"operation": {"notPaths": [path]}}]},
+                {"op": "add", "path": "/spec/rules/2/to/0/operation/notPaths", "value": [path]},
+                {"op": "add", "path": "/spec/rules/2/to/1/operation/notPaths/-", "value": path},
+                {"op": "add", "path": "/spec/rules/2/to/2/operation", "value": {"notPaths": [path]}},
+            ])
+        );
+        assert!(some.contains("kubectl -n infra patch authorizationpolicies.security.istio.io/p "), "{some}");
+        let many = fix(json!(vec![json!({}); MAX_RULES + 1]));
+        assert!(many.contains("kubectl -n infra edit authorizationpolicies.security.istio.io p"), "{many}");
+        assert!(fix(json!(vec![json!({}); MAX_RULES])).len() < 1900, "a report has place for it");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::kind::Kind;
 use crate::Exit;
 use crate::output::clean;
+use gatecert_render::ObjectName;
 use serde::Serialize;
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// The longest text of a verdict, in characters: objects of the cluster and DNS put words into it. A manifest to apply
@@ -88,6 +90,23 @@ fn bounded(text: String) -> String {
     }
 }
 
+/// The command that makes these changes to an object, all or none (RFC 6902).
+pub(super) fn patched(resource: &str, name: &ObjectName, operations: &[Value]) -> String {
+    patch(resource, name, "json", &Value::from(operations))
+}
+
+/// The command that sets fields of an object (RFC 7386).
+pub(super) fn merged(resource: &str, name: &ObjectName, fields: &Value) -> String {
+    patch(resource, name, "merge", fields)
+}
+
+/// The namespace is empty for what is in none. A shell takes the patch as it is: it may hold words of the cluster.
+fn patch(resource: &str, name: &ObjectName, how: &str, patch: &Value) -> String {
+    let place = if name.namespace.is_empty() { String::new() } else { format!("-n {} ", name.namespace) };
+    let patch = patch.to_string().replace('\'', r"'\''");
+    format!("kubectl {place}patch {resource}/{} --type={how} -p '{patch}'", name.name)
+}
+
 /// All verdicts on a host.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -144,6 +163,25 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_shell_takes_a_patch_as_it_is() {
+        let name = ObjectName::new("shop", "www");
+        assert_eq!(
+            merged("certificates.gatecert.dev", &name, &json!({"spec": {"secretName": "a'b"}})),
+            r#"kubectl -n shop patch certificates.gatecert.dev/www --type=merge -p '{"spec":{"secretName":"a'\''b"}}'"#
+        );
+        let of_cluster = ObjectName::new("", "le");
+        assert_eq!(
+            patched(
+                "clusterissuers.gatecert.dev",
+                &of_cluster,
+                &[json!({"op": "remove", "path": "/spec/x"})]
+            ),
+            r#"kubectl patch clusterissuers.gatecert.dev/le --type=json -p '[{"op":"remove","path":"/spec/x"}]'"#
+        );
+    }
 
     #[test]
     fn the_worst_decides() {

@@ -1,12 +1,13 @@
 //! The way from a gateway to gatecert's responder, where the answer goes by it: endpoints, and TLS on the way.
 
 use super::cluster::{Mesh, name_of};
+use super::controller::{self, DEPLOYMENT};
 use super::kind::Kind;
 use super::policy::{ROOT, selected};
-use super::report::Verdict;
-use gatecert_render::ServiceName;
+use super::report::{Verdict, merged};
+use gatecert_render::{ObjectName, ServiceName};
 use kube::api::DynamicObject;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the responder.
@@ -33,9 +34,7 @@ pub(super) fn verdicts(facts: &ResponderFacts) -> Vec<Verdict> {
         }
         Some(0) => {
             let text = "none of its Pods is ready, and the gateway's answers go by it: Envoy answers 503";
-            let fix = format!(
-                "kubectl -n {namespace} get pods && kubectl -n {namespace} logs deploy/gatecert-controller"
-            );
+            let fix = controller::look(namespace);
             return vec![Verdict::fail(Kind::ResponderDown, text).object(title).fix(fix)];
         }
         Some(_) => {}
@@ -76,10 +75,19 @@ fn tls(facts: &ResponderFacts, client: &str) -> Option<Verdict> {
     }
     let text = "it demands mutual TLS (STRICT) of whoever asks the responder, and a DestinationRule turns that off \
                 (DISABLE): the sidecar refuses the gateway";
-    Some(Verdict::fail(Kind::ResponderTls, text).object(format!("PeerAuthentication {}", name_of(strict))).fix(
-        "leave the sidecar out: the responder's Pods carry sidecar.istio.io/inject: \"false\" in what \
-         `gatecert render install` prints",
-    ))
+    let title = format!("PeerAuthentication {}", name_of(strict));
+    Some(
+        Verdict::fail(Kind::ResponderTls, text)
+            .object(title)
+            .fix(format!("leave the sidecar out:\n{}", without_sidecar(&facts.service.namespace))),
+    )
+}
+
+/// The command that sets the label which `gatecert render install` gives the Pods.
+fn without_sidecar(namespace: &str) -> String {
+    let labels = json!({"sidecar.istio.io/inject": "false"});
+    let fields = json!({"spec": {"template": {"metadata": {"labels": labels}}}});
+    merged("deployment", &ObjectName::new(namespace, DEPLOYMENT), &fields)
 }
 
 /// The DestinationRule that istiod takes: of the client's namespace, then the Service's, then the mesh's; in each the
@@ -173,8 +181,8 @@ EOF",
 
 #[cfg(test)]
 mod tests {
+    use super::super::controller::is_about_installed;
     use super::*;
-    use serde_json::json;
 
     fn object(kind: &str, namespace: &str, spec: Value) -> DynamicObject {
         let value = json!({"apiVersion": "x/v1", "kind": kind, "metadata": {"name": "o", "namespace": namespace}, "spec": spec});
@@ -202,7 +210,9 @@ mod tests {
     #[test]
     fn it_has_to_be_there() {
         assert_eq!(kind(&facts()), "responder-ok");
-        assert_eq!(kind(&ResponderFacts { ready: Some(0), ..facts() }), "responder-down");
+        let down = &verdicts(&ResponderFacts { ready: Some(0), ..facts() })[0];
+        assert_eq!(down.kind.as_str(), "responder-down");
+        assert!(is_about_installed(down.fix.as_deref().unwrap(), "gatecert-system"), "{down:?}");
         assert_eq!(kind(&ResponderFacts { ready: None, ..facts() }), "responder-down");
     }
 
@@ -251,7 +261,12 @@ mod tests {
         facts.mesh.destination_rules = vec![object("DestinationRule", "gatecert-system", disable)];
         assert_eq!(kind(&facts), "responder-ok", "without a sidecar nobody enforces it");
         facts.pods = vec![(BTreeMap::new(), true)];
-        assert_eq!(kind(&facts), "responder-tls");
+        let strict = &verdicts(&facts)[0];
+        assert_eq!(strict.kind.as_str(), "responder-tls");
+        assert_eq!(strict.object.as_deref(), Some("PeerAuthentication istio-system/o"));
+        let fix = strict.fix.as_deref().unwrap();
+        assert!(is_about_installed(fix, "gatecert-system"), "{fix}");
+        assert!(fix.contains(r#""sidecar.istio.io/inject":"false""#), "{fix}");
         let permissive = json!({"mtls": {"mode": "PERMISSIVE"}});
         facts.mesh.peer_authentications.push(object("PeerAuthentication", "gatecert-system", permissive));
         assert_eq!(kind(&facts), "responder-ok");

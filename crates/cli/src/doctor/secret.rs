@@ -1,17 +1,19 @@
 //! The Secrets that the name is served with: is the Certificate's among them, and is it good?
 
+use super::certificate::{ISSUER, applied, look};
 use super::cluster::Why;
 use super::kind::Kind;
-use super::report::Verdict;
+use super::report::{Verdict, merged};
 use crate::issue::day;
 use gatecert_acme::Identifier;
 use gatecert_api::annotation;
 use gatecert_issue::{CertificateFacts, CertificateKey, VerifyError, facts, verify};
 use gatecert_publish::kubernetes::{Ownership, TLS, ownership, pair};
-use gatecert_render::ObjectName;
+use gatecert_render::{ObjectName, secret_grant};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
@@ -64,25 +66,44 @@ fn not_read(facts: &SecretFacts, publishing: &Publishing) -> Option<Verdict> {
         )));
     };
     let text = format!("Certificate {certificate} writes it, and {gateway} serves {host} with Secret {read}");
-    let fix = match secret.namespace == read.namespace {
-        true => format!(
-            "set spec.secretName of Certificate {certificate} to {}, or credentialName to {}",
-            read.name, secret.name
-        ),
-        false => format!(
-            "the Secret has to be in the namespace of the gateway's Pods, {}: put the Certificate there, or set \
-             spec.secretNamespace and spec.secretName of Certificate {certificate} to {} and {}",
-            read.namespace, read.namespace, read.name
-        ),
+    Some(Verdict::fail(Kind::SecretNotRead, text).object(object).fix(brought_together(publishing, read)))
+}
+
+/// How to have a Certificate write the Secret that a gateway reads.
+fn brought_together(publishing: &Publishing, read: &ObjectName) -> String {
+    let Publishing { certificate, secret, .. } = publishing;
+    let write = |fields: Value| merged("certificates.gatecert.dev", certificate, &json!({"spec": fields}));
+    if secret.namespace == read.namespace {
+        let command = write(json!({"secretName": read.name}));
+        return format!(
+            "let the Certificate write that one, or set credentialName to {}:\n{command}",
+            secret.name
+        );
+    }
+    let command = write(json!({"secretNamespace": read.namespace, "secretName": read.name}));
+    let consent = match certificate.namespace == read.namespace {
+        true => String::new(),
+        false => consent(&certificate.namespace, read),
     };
-    Some(Verdict::fail(Kind::SecretNotRead, text).object(object).fix(fix))
+    format!(
+        "the Secret has to be in the namespace of the gateway's Pods, {}: put the Certificate there, or let it write \
+         there:\n{consent}{command}",
+        read.namespace
+    )
+}
+
+/// The command by which a namespace consents that Certificates of another one write its Secret.
+fn consent(namespace: &str, secret: &ObjectName) -> String {
+    // A ReferenceGrant is plain data.
+    let grant = serde_json::to_string(&secret_grant(namespace, secret)).unwrap_or_default();
+    format!("kubectl apply -f - <<EOF\n{grant}\nEOF\n")
 }
 
 fn judge(facts: &SecretFacts, name: &ObjectName, secret: &Result<Option<Secret>, Why>) -> Verdict {
     let publishing = facts.certificate.as_ref().filter(|one| one.secret == *name);
     let secret = match secret {
         Ok(Some(secret)) => secret,
-        Ok(None) | Err(Why::Absent) => return missing(publishing),
+        Ok(None) | Err(Why::Absent) => return missing(facts, name),
         Err(Why::Forbidden) => {
             let text = "it may not be read by the user of the kubeconfig";
             return Verdict::skipped(Kind::ClusterForbidden, text)
@@ -98,7 +119,11 @@ fn judge(facts: &SecretFacts, name: &ObjectName, secret: &Result<Option<Secret>,
     }
     if secret.labels().get(annotation::PART).is_some_and(|part| part == annotation::PART_PLACEHOLDER) {
         let text = "it holds a self-signed certificate that stands in until the first one is issued";
-        return Verdict::warn(Kind::SecretPlaceholder, text).fix("see what the Certificate says below");
+        let fix = match publishing {
+            Some(one) => look(&one.certificate),
+            None => "kubectl get certificates.gatecert.dev --all-namespaces".to_owned(),
+        };
+        return Verdict::warn(Kind::SecretPlaceholder, text).fix(fix);
     }
     match content(secret, facts.now) {
         Ok(found) => names(facts, publishing, &found),
@@ -119,21 +144,20 @@ fn judge(facts: &SecretFacts, name: &ObjectName, secret: &Result<Option<Secret>,
     }
 }
 
-fn missing(publishing: Option<&Publishing>) -> Verdict {
-    match publishing {
-        Some(one) => Verdict::fail(
+fn missing(facts: &SecretFacts, name: &ObjectName) -> Verdict {
+    let text = "it does not exist, and a gateway serves the name with it: TLS fails there";
+    match &facts.certificate {
+        Some(one) if one.secret == *name => Verdict::fail(
             Kind::SecretMissing,
             format!("it does not exist: Certificate {} has not been issued yet", one.certificate),
         )
-        .fix(format!(
-            "kubectl -n {} describe certificates.gatecert.dev {}",
-            one.certificate.namespace, one.certificate.name
+        .fix(look(&one.certificate)),
+        // A second Certificate would be one too many.
+        Some(one) => Verdict::fail(Kind::SecretMissing, text).fix(brought_together(one, name)),
+        None => Verdict::fail(Kind::SecretMissing, text).fix(format!(
+            "write a Certificate for it, or name another Secret:\n{}",
+            applied(name, name, &facts.host.value(), ISSUER)
         )),
-        None => {
-            let text = "it does not exist, and a gateway serves the name with it: TLS fails there";
-            Verdict::fail(Kind::SecretMissing, text)
-                .fix("write a Certificate with this secretName, or name another Secret")
-        }
     }
 }
 
@@ -229,7 +253,6 @@ fn covers(name: &Identifier, host: &Identifier) -> bool {
 mod tests {
     use super::*;
     use gatecert_issue::KeyType;
-    use serde_json::json;
 
     const NOW: &str = "2026-06-01T00:00:00Z";
 
@@ -242,7 +265,7 @@ mod tests {
         (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
 
-    fn secret(chain: &str, key: &str, more: serde_json::Value) -> Secret {
+    fn secret(chain: &str, key: &str, more: Value) -> Secret {
         let mut secret = json!({
             "metadata": {"name": "www-tls", "namespace": "infra", "labels": {"app.kubernetes.io/managed-by": "gatecert"}},
             "type": "kubernetes.io/tls",
@@ -325,13 +348,57 @@ mod tests {
             found[0].fix.as_deref().unwrap().contains("namespace of the gateway's Pods, infra"),
             "{found:?}"
         );
+        let fix = found[0].fix.as_deref().unwrap();
+        assert!(fix.contains(r#""kind":"ReferenceGrant""#), "{fix}");
+        assert!(fix.contains(r#""name":"certificates-of-shop""#), "{fix}");
+        let write = "kubectl -n shop patch certificates.gatecert.dev/www --type=merge \
+                     -p '{\"spec\":{\"secretNamespace\":\"infra\",\"secretName\":\"www-tls\"}}'";
+        assert!(fix.ends_with(write), "{fix}");
         assert_eq!(found[0].level, super::super::report::Level::Fail);
+        facts.read_by = [("Gateway shop/public".to_owned(), ObjectName::new("shop", "other"))].into();
+        let write = "kubectl -n shop patch certificates.gatecert.dev/www --type=merge \
+                     -p '{\"spec\":{\"secretName\":\"other\"}}'";
+        let found = verdicts(&facts);
+        assert!(found[0].fix.as_deref().unwrap().ends_with(write), "{found:?}");
         facts.read_by.clear();
         let found = verdicts(&facts);
         assert_eq!(found[0].kind.as_str(), "secret-not-read");
         assert_eq!(found[0].level, super::super::report::Level::Warn);
         facts.secrets = [(ObjectName::new("shop", "www-tls"), Err(Why::Forbidden))].into();
         assert_eq!(verdicts(&facts)[1].kind.as_str(), "cluster-forbidden");
+    }
+
+    #[test]
+    fn what_is_not_there_yet_comes_with_a_command() {
+        let (chain, key) = self_signed(&["www.example.com"]);
+        let name = ObjectName::new("infra", "www-tls");
+        let labels = json!({"app.kubernetes.io/managed-by": "gatecert", "gatecert.dev/part": "placeholder"});
+        let placeholder = secret(&chain, &key, json!({"metadata": {"labels": labels}}));
+        let describe = "kubectl -n infra describe certificates.gatecert.dev www";
+        assert_eq!(of("www.example.com", Some(placeholder.clone()), NOW)[0].1, describe);
+        assert_eq!(of("www.example.com", None, NOW)[0].1, describe);
+        let mut facts = SecretFacts {
+            host: Identifier::dns("www.example.com").unwrap(),
+            now: NOW.parse().unwrap(),
+            certificate: None,
+            read_by: [("Gateway infra/public".to_owned(), name.clone())].into(),
+            secrets: [(name.clone(), Ok(None))].into(),
+        };
+        let fix = verdicts(&facts)[0].fix.clone().unwrap();
+        assert!(fix.contains("metadata: {name: www-tls, namespace: infra}"), "{fix}");
+        assert!(fix.contains("secretName: www-tls, dnsNames: [www.example.com]"), "{fix}");
+        facts.certificate = Some(Publishing {
+            certificate: ObjectName::new("infra", "www"),
+            secret: ObjectName::new("infra", "other"),
+            names: [Identifier::dns("www.example.com").unwrap()].into(),
+        });
+        let both = verdicts(&facts);
+        assert_eq!((both[0].kind.as_str(), both[1].kind.as_str()), ("secret-not-read", "secret-missing"));
+        assert_eq!(both[0].fix, both[1].fix);
+        facts.certificate = None;
+        facts.secrets = [(name, Ok(Some(placeholder)))].into();
+        let listed = "kubectl get certificates.gatecert.dev --all-namespaces";
+        assert_eq!(verdicts(&facts)[0].fix.as_deref(), Some(listed));
     }
 
     #[test]

@@ -1,0 +1,259 @@
+//! Commands that mend what keeps a challenge from a gateway.
+
+use super::GatewayFacts;
+use crate::doctor::certificate::{ISSUER, applied};
+use crate::doctor::cluster::name_of;
+use crate::doctor::report::patched;
+use gatecert_controller::route::{Door, Refusal, RefusalReason};
+use gatecert_render::ObjectName;
+use gatecert_render::gateway_api::{self, Listener};
+use gatecert_render::istio::{self, Server};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Istio's Gateways, as kubectl names them.
+const ISTIO_GATEWAYS: &str = "gateways.networking.istio.io";
+
+/// The Gateway API's Gateways, as kubectl names them.
+const API_GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
+
+/// The label of every namespace that has its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The command for a refusal, where what is known is enough to write it.
+pub(super) fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
+    match refusal.reason {
+        RefusalReason::NotAllowed => allowed(facts, refusal),
+        RefusalReason::GatewayNotReady => examined(facts, refusal),
+        RefusalReason::RedirectWithoutHttps => behind_redirect(facts),
+        _ => None,
+    }
+}
+
+/// Takes the host out of the Gateways that are passed over, from which no client gets anything. A command for each.
+pub(super) fn without_host(facts: &GatewayFacts, door: &Door) -> Option<String> {
+    let younger = door.gateways.iter().skip(1).filter_map(|title| istio_gateway(facts, title));
+    joined(younger.filter_map(|gateway| {
+        let (name, servers) = (name_of(gateway), &gateway.spec.servers);
+        let mut https = servers.iter().enumerate().filter(|(_, server)| server.is_https());
+        let (at, entry) = https.find_map(|(at, server)| Some((at, place_of(server, &door.host)?)))?;
+        let hosts = &servers.get(at)?.hosts;
+        let (path, tested) = match (hosts.len(), servers.len()) {
+            (1, 1) => {
+                return Some(format!("kubectl -n {} delete {ISTIO_GATEWAYS} {}", name.namespace, name.name));
+            }
+            (1, _) => (format!("/spec/servers/{at}"), format!("/spec/servers/{at}/hosts/0")),
+            _ => {
+                let path = format!("/spec/servers/{at}/hosts/{entry}");
+                (path.clone(), path)
+            }
+        };
+        // Whoever has changed the Gateway in the meantime has moved what is there.
+        let test = json!({"op": "test", "path": tested, "value": hosts.get(entry)?});
+        Some(patched(ISTIO_GATEWAYS, &name, &[test, json!({"op": "remove", "path": path})]))
+    }))
+}
+
+/// One text of all commands; nothing where there is none.
+fn joined(commands: impl Iterator<Item = String>) -> Option<String> {
+    let commands: Vec<_> = commands.collect();
+    (!commands.is_empty()).then(|| commands.join("\n"))
+}
+
+/// The Istio Gateway that a door names.
+fn istio_gateway<'a>(facts: &'a GatewayFacts, title: &str) -> Option<&'a istio::Gateway> {
+    let name = title.strip_prefix("Gateway ")?;
+    facts
+        .istio_gateways
+        .iter()
+        .map(AsRef::as_ref)
+        .find(|one: &&istio::Gateway| name_of(*one).to_string() == name)
+}
+
+/// The host of an entry, without the namespace before it.
+fn host_of(entry: &str) -> &str {
+    entry.split_once('/').map_or(entry, |(_, host)| host)
+}
+
+/// Where a server lists a host.
+fn place_of(server: &Server, host: &str) -> Option<usize> {
+    server.hosts.iter().position(|entry| host_of(entry).eq_ignore_ascii_case(host))
+}
+
+/// Whether an entry is one by which the name comes in.
+fn is_of_name(facts: &GatewayFacts, entry: &str) -> bool {
+    facts.doors.iter().any(|door| host_of(entry).eq_ignore_ascii_case(&door.host))
+}
+
+/// Lets the namespace ask for the name.
+fn allowed(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
+    let namespace = facts.namespace.as_deref()?;
+    // The controller's own words for an issuer that is for others.
+    if refusal.message.starts_with("spec.acme.allow ") {
+        return in_issuer(facts, namespace);
+    }
+    on_servers(facts, namespace)
+        .or_else(|| on_listeners(facts, namespace))
+        .or_else(|| in_issuer(facts, namespace))
+        .or_else(|| beside_route(facts))
+}
+
+/// An entry more in the ClusterIssuer that says whom it is for. One without such a list is for all, whom a first entry
+/// would keep out.
+fn in_issuer(facts: &GatewayFacts, namespace: &str) -> Option<String> {
+    let issuer = facts.issuer.as_ref().filter(|issuer| issuer.namespace.is_none())?;
+    issuer.found.as_ref()?.0.allow.as_ref()?;
+    let entry = json!({"dnsNames": [facts.host], "namespaces": {"names": [namespace]}});
+    let name = ObjectName::new("", &issuer.reference.name);
+    let operations = [json!({"op": "add", "path": "/spec/acme/allow/-", "value": entry})];
+    Some(patched("clusterissuers.gatecert.dev", &name, &operations))
+}
+
+/// An entry more in the servers of Istio Gateways that list the name for other namespaces only.
+fn on_servers(facts: &GatewayFacts, namespace: &str) -> Option<String> {
+    let titles: BTreeSet<_> = facts.doors.iter().flat_map(|door| &door.gateways).collect();
+    joined(titles.into_iter().filter_map(|title| {
+        let gateway = istio_gateway(facts, title)?;
+        let name = name_of(gateway);
+        let closed = gateway.spec.servers.iter().enumerate().filter(|(_, server)| {
+            let entries: Vec<_> = server.hosts.iter().filter(|entry| is_of_name(facts, entry)).collect();
+            !entries.is_empty() && !entries.iter().any(|entry| is_for(entry, &name.namespace, namespace))
+        });
+        let entry = format!("{namespace}/{}", facts.host);
+        let operations: Vec<_> = closed
+            .map(
+                |(at, _)| json!({"op": "add", "path": format!("/spec/servers/{at}/hosts/-"), "value": entry}),
+            )
+            .collect();
+        (!operations.is_empty()).then(|| patched(ISTIO_GATEWAYS, &name, &operations))
+    }))
+}
+
+/// Whether an entry of a Gateway in `home` is for a namespace.
+fn is_for(entry: &str, home: &str, namespace: &str) -> bool {
+    match entry.split_once('/') {
+        None | Some(("*", _)) => true,
+        Some((".", _)) => home == namespace,
+        Some((named, _)) => named == namespace,
+    }
+}
+
+/// Opens the listener of the Gateway API's Gateway that takes routes of its own namespace only.
+fn on_listeners(facts: &GatewayFacts, namespace: &str) -> Option<String> {
+    let doors: Vec<_> = facts.doors.iter().filter(|door| door.port == 80).collect();
+    let is_named = |gateway: &gateway_api::Gateway, door: &Door| {
+        door.gateways.contains(&format!("Gateway {}", name_of(gateway)))
+    };
+    joined(facts.gateways.iter().map(AsRef::as_ref).filter_map(|gateway: &gateway_api::Gateway| {
+        let door = doors.iter().find(|door| is_named(gateway, door))?;
+        let name = name_of(gateway);
+        let is_meant = |listener: &Listener| {
+            let host = listener.hostname.as_deref().unwrap_or("*");
+            listener.port == 80 && listener.protocol == "HTTP" && host == door.host
+        };
+        let listeners = gateway.spec.listeners.iter().enumerate();
+        let (at, listener) = listeners.filter(|(_, one)| is_meant(one)).find(|(_, one)| is_for_home(one))?;
+        if name.namespace == namespace {
+            return None;
+        }
+        let these = json!({"key": NAMESPACE_NAME, "operator": "In", "values": [name.namespace, namespace]});
+        let value = json!({"from": "Selector", "selector": {"matchExpressions": [these]}});
+        let path = format!("/spec/listeners/{at}/allowedRoutes");
+        let operation = match listener.allowed_routes {
+            Some(_) => json!({"op": "add", "path": format!("{path}/namespaces"), "value": value}),
+            None => json!({"op": "add", "path": path, "value": {"namespaces": value}}),
+        };
+        Some(patched(API_GATEWAYS, &name, &[operation]))
+    }))
+}
+
+/// Whether a listener takes routes of its own namespace only, as it does without a word.
+fn is_for_home(listener: &Listener) -> bool {
+    let namespaces = listener.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+    namespaces.and_then(|namespaces| namespaces.from.as_deref()).is_none_or(|from| from == "Same")
+}
+
+/// A Certificate in the namespace of the route that has the name.
+fn beside_route(facts: &GatewayFacts) -> Option<String> {
+    let home = &facts.doors.iter().flat_map(|door| &door.routes).next()?.name.namespace;
+    let secret = facts.secret.as_ref()?;
+    // Where it was beside the Certificate, it goes with it.
+    let is_beside = facts.namespace.as_ref() == Some(&secret.namespace);
+    let place = if is_beside { home } else { &secret.namespace };
+    let issuer = facts.issuer.as_ref().filter(|issuer| issuer.namespace.is_none());
+    let issuer = issuer.map_or(ISSUER, |issuer| issuer.reference.name.as_str());
+    let name = ObjectName::new(home, &secret.name);
+    Some(applied(&name, &ObjectName::new(place, &secret.name), &facts.host, issuer))
+}
+
+/// Shows the Pods that should be asked, and what leads to them.
+fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
+    let is_meant =
+        |door: &&Door| door.gateways.iter().any(|title| refusal.message.starts_with(title.as_str()));
+    let door = facts.doors.iter().find(is_meant).or_else(|| facts.doors.first())?;
+    let title = door.gateways.first()?;
+    let mut commands: Vec<_> = door.pods.iter().filter_map(|(home, labels)| pods_in(home, labels)).collect();
+    commands.extend(door.services.iter().map(|service| {
+        let ObjectName { namespace, name } = service;
+        format!("kubectl -n {namespace} get endpointslices -l {SERVICE_NAME}={name}")
+    }));
+    if commands.is_empty() {
+        commands.push(unserved(facts, title)?);
+    }
+    Some(commands.join("\n"))
+}
+
+fn pods_in(home: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let labels = selector(labels)?;
+    Some(format!("kubectl -n {home} get pods -l {labels}"))
+}
+
+/// Labels as kubectl takes them; nothing where there are none.
+fn selector(labels: &BTreeMap<String, String>) -> Option<String> {
+    let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    (!labels.is_empty()).then(|| labels.join(","))
+}
+
+/// Shows what could lead to a gateway that no Service leads to.
+fn unserved(facts: &GatewayFacts, title: &str) -> Option<String> {
+    if let Some(gateway) = istio_gateway(facts, title) {
+        let services = "kubectl get services --all-namespaces -o wide";
+        return Some(match selector(&gateway.spec.selector) {
+            Some(labels) => format!("kubectl get pods --all-namespaces -l {labels}\n{services}"),
+            None => services.to_owned(),
+        });
+    }
+    let (namespace, name) = title.strip_prefix("Gateway ")?.split_once('/')?;
+    Some(format!("kubectl -n {namespace} describe {API_GATEWAYS} {name}"))
+}
+
+/// Gives the name a server behind the redirect, or takes the redirect away where there is one that refuses the CA.
+fn behind_redirect(facts: &GatewayFacts) -> Option<String> {
+    let mut titles = facts.doors.iter().flat_map(|door| &door.redirecting);
+    let gateway = titles.find_map(|title| istio_gateway(facts, title))?;
+    let name = name_of(gateway);
+    if facts.doors.iter().any(|door| door.port == 443) {
+        let is_it = |server: &Server| {
+            server.is_redirecting() && server.hosts.iter().any(|entry| is_of_name(facts, entry))
+        };
+        let at = gateway.spec.servers.iter().position(is_it)?;
+        let path = format!("/spec/servers/{at}/tls/httpsRedirect");
+        let command = patched(ISTIO_GATEWAYS, &name, &[json!({"op": "remove", "path": path})]);
+        return Some(format!(
+            "let the routes redirect what is no challenge before you take it away:\n{command}"
+        ));
+    }
+    let used = |name: &String| gateway.spec.servers.iter().any(|server| server.port.name == *name);
+    let port = (1..=gateway.spec.servers.len() + 1).map(|n| format!("https-{n}")).find(|name| !used(name))?;
+    let secret = facts.secret.as_ref().map_or("www-tls", |secret| secret.name.as_str());
+    let server = json!({
+        "port": {"number": 443, "name": port, "protocol": "HTTPS"},
+        "hosts": [facts.host],
+        "tls": {"mode": "SIMPLE", "credentialName": secret},
+    });
+    let operation = json!({"op": "add", "path": "/spec/servers/-", "value": server});
+    Some(patched(ISTIO_GATEWAYS, &name, &[operation]))
+}
