@@ -6,6 +6,7 @@ use gatecert_issue::ObtainError;
 use gatecert_publish::{PublishError, StoreError};
 use serde::Serialize;
 use std::error::Error;
+use std::io;
 
 /// A command that failed.
 #[derive(Clone, Debug, Serialize)]
@@ -75,13 +76,34 @@ impl From<&clap::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let failure = Self::local("store", &error);
-        match error {
+        let hint = match &error {
             StoreError::NoDirectory { .. } => {
-                failure.hint("`gatecert issue` makes it with the first certificate; --out names another")
+                Some("`gatecert issue` makes it with the first certificate; --out names another")
             }
-            _ => failure,
+            StoreError::Io { source, .. } => of_directory(source.kind()),
+            _ => None,
+        };
+        Self { hint: hint.map(ToOwned::to_owned), ..Self::local("store", &error) }
+    }
+}
+
+/// What helps where the directory of certificates can not be used. An option or a configuration names it, so that
+/// these are the words of neither.
+fn of_directory(error: io::ErrorKind) -> Option<&'static str> {
+    match error {
+        io::ErrorKind::PermissionDenied => {
+            Some("run it as a user who may read and write there, or choose another directory")
         }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("nothing can be written to this file system: choose another directory")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("make room, or choose another directory")
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            Some("a file is where the directory should be: move it away, or choose another directory")
+        }
+        _ => None,
     }
 }
 
@@ -178,5 +200,30 @@ fn text_of(wait: std::time::Duration) -> String {
         seconds @ ..60 => format!("{seconds} s"),
         seconds @ ..3600 => format!("{} min", seconds.div_ceil(60)),
         seconds => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatecert_publish::Action;
+
+    #[test]
+    fn a_directory_that_can_not_be_used_says_what_to_do() {
+        for (kind, hint) in [
+            (io::ErrorKind::PermissionDenied, "run it as a user who may read and write there"),
+            (io::ErrorKind::ReadOnlyFilesystem, "nothing can be written to this file system"),
+            (io::ErrorKind::StorageFull, "make room"),
+            (io::ErrorKind::NotADirectory, "a file is where the directory should be"),
+        ] {
+            let (action, path) = (Action::CreateDirectory, "/etc/gatecert".into());
+            let failure = Failure::from(StoreError::Io { action, path, source: kind.into() });
+            assert!(
+                failure.message.starts_with("could not create the directory `/etc/gatecert`: "),
+                "{failure:?}"
+            );
+            let told = failure.hint.unwrap();
+            assert!(told.starts_with(hint) && told.ends_with("choose another directory"), "{told}");
+        }
     }
 }

@@ -240,7 +240,7 @@ async fn through_a_webroot() {
 }
 
 /// As little of a web server as serves files. It stays, whatever becomes of the program.
-fn serve_files(address: &str, root: &Path) {
+pub fn serve_files(address: &str, root: &Path) {
     let listener = TcpListener::bind(address).unwrap();
     let root = root.to_owned();
     std::thread::spawn(move || {

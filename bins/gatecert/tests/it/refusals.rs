@@ -130,15 +130,84 @@ async fn a_second_writer_is_refused() {
     assert!(run.err.contains(&std::process::id().to_string()), "{}", run.err);
 }
 
+#[test]
+fn a_webroot_that_can_not_be_used_leaves_nothing() {
+    let out = tempfile::TempDir::new().unwrap();
+    for (webroot, message, hint) in [
+        ("/nonexistent", "is not a directory", "hint: the webroot is the directory that a web server serves"),
+        ("/proc", "no file can be put into", "hint: the webroot is a directory that this user can write to"),
+    ] {
+        let mut command = gatecert(&["issue", "-d", "a.test", "--webroot", webroot]);
+        let run = finish(command.arg("--out").arg(out.path())).expect(2);
+        assert!(run.err.contains(message) && run.err.contains(hint), "{}", run.err);
+        assert!(!out.path().join("a.test").exists(), "it looks like a certificate");
+    }
+}
+
+/// Everything that is logged at all while an account is bound to an external one, a certificate is issued and the
+/// account's key is rolled over, and what must not be in it: the keys of the certificate and of the account, the new one
+/// of the account, and the key of the external account, in whatever form.
 #[tokio::test]
 async fn no_secret_is_logged() {
-    let setting = Setting::new(Pebble::builder()).await;
-    let run = setting.issue(&["-d", "a.test", "-vv"]).expect(0);
-    assert!(run.err.contains("gatecert_acme"), "there is a log: {}", run.err);
-    let key = std::fs::read_to_string(setting.out().join("a.test/tls.key")).unwrap();
+    let hmac: Vec<u8> = (0..48_u8).map(|n| n.wrapping_mul(37).wrapping_add(201)).collect();
+    let hmac_text = base64(&hmac, "-_");
+    let setting = Setting::new(Pebble::builder().eab(&[("kid-1", hmac_text.as_str())])).await;
+    let file = setting.path("hmac");
+    std::fs::write(&file, &hmac_text).unwrap();
+    let file = file.display().to_string();
+    let external = ["--eab-kid", "kid-1", "--eab-hmac-key-file", file.as_str()];
+    let issued = setting.issue(&[&["-d", "a.test", "-vv"][..], &external[..]].concat()).expect(0);
     let (_, account) = setting.stored_account();
-    for secret in [key.as_str(), account["private_key"].as_str().unwrap()] {
-        let line = secret.lines().nth(1).unwrap();
-        assert!(line.len() > 40 && !run.err.contains(line) && !run.out.contains(line));
+    let rolled = finish(&mut setting.at_ca(&["account", "rollover", "-vv"])).expect(0);
+    let (_, rolled_account) = setting.stored_account();
+    assert_ne!(account["private_key"], rolled_account["private_key"]);
+    for run in [&issued, &rolled] {
+        assert!(
+            run.err.contains("TRACE") && run.err.contains("gatecert_acme"),
+            "there is no log: {}",
+            run.err
+        );
     }
+    let all = [issued.err, issued.out, rolled.err, rolled.out].concat();
+
+    let key = std::fs::read_to_string(setting.out().join("a.test/tls.key")).unwrap();
+    let mut secrets = vec![hmac];
+    let [before, after] = [&account, &rolled_account].map(|account| account["private_key"].as_str().unwrap());
+    for pem in [key.as_str(), before, after] {
+        let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        assert!(lines.len() >= 3, "the key has other lines than it should have");
+        assert!(lines.iter().all(|line| !all.contains(line)), "a line of a key is in the log");
+        secrets.push(scalar(pem));
+    }
+    for form in secrets.iter().flat_map(|secret| forms(secret)) {
+        assert!(!all.contains(&form), "a piece of a secret is in the log: {form}");
+    }
+}
+
+/// The private number of a key on P-256: the 32 bytes behind what all PKCS#8 of this kind begins with.
+fn scalar(pem: &str) -> Vec<u8> {
+    let pem = x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes()).next().unwrap().unwrap();
+    assert_eq!(pem.contents[34..36], [0x04, 0x20], "an octet string of 32 bytes");
+    pem.contents[36..68].to_vec()
+}
+
+/// Eighteen bytes in a row of a secret, from each place in it, as texts have them: base64 of both kinds, which may begin
+/// at any of three bytes, hexadecimal, and what `Debug` makes of bytes.
+fn forms(secret: &[u8]) -> Vec<String> {
+    let of_piece = |piece: &[u8]| {
+        let numbers: Vec<_> = piece.iter().map(ToString::to_string).collect();
+        let hexadecimal: String = piece.iter().map(|byte| format!("{byte:02x}")).collect();
+        [base64(piece, "+/"), base64(piece, "-_"), hexadecimal, numbers.join(", ")]
+    };
+    secret.windows(18).flat_map(of_piece).collect()
+}
+
+/// Base64 of bytes whose number is a multiple of three. The last two characters differ by kind.
+fn base64(bytes: &[u8], last: &str) -> String {
+    let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(last.chars()).collect();
+    let of_three = |three: &[u8]| {
+        let number = three.iter().fold(0_usize, |number, byte| (number << 8) | usize::from(*byte));
+        [18, 12, 6, 0].map(|bits| alphabet[(number >> bits) & 63])
+    };
+    bytes.chunks_exact(3).flat_map(of_three).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Failure;
 use async_trait::async_trait;
+use gatecert_fault::Change;
 use gatecert_issue::{Presentation, Solver, SolverError};
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,12 +40,19 @@ impl WebrootSolver {
     fn present_one(&self, presentation: &Presentation) -> io::Result<()> {
         self.make_directories()?;
         let path = self.challenges.join(&presentation.token);
-        let mut file = tempfile::Builder::new().prefix(".gatecert-").tempfile_in(&self.challenges)?;
+        // A run that was killed may have left it, and what somebody else put in its place is not written through.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Nobody asks for it before all of it is there.
+        let change = Change::begin(|| format!("write {}", path.display()));
+        self.made().files.insert(path.clone());
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
         file.write_all(presentation.key_authorization.as_bytes())?;
         // The web server is another user.
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.persist(&path)?;
-        self.made().files.insert(path);
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        change.end();
         Ok(())
     }
 
