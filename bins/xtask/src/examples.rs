@@ -13,7 +13,22 @@ use tempfile::TempDir;
 /// The names that the examples get certificates for; Pebble finds every name on this machine.
 const NAMES: [&str; 2] = ["www.example.test", "example.test"];
 
+/// An example, and the package that it is of.
+#[derive(Clone, Copy)]
+struct Example {
+    package: &'static str,
+    name: &'static str,
+}
+
+const ISSUE: Example = Example { package: "gatecert-acme", name: "issue" };
+const AXUM_PROGRAM: Example = Example { package: "gatecert-issue", name: "axum_program" };
+const GITOPS: Example = Example { package: "gatecert-render", name: "gitops" };
+
+/// Those that run here.
+const ALL: [Example; 3] = [ISSUE, AXUM_PROGRAM, GITOPS];
+
 pub(crate) fn run() -> Result<()> {
+    guides_run_no_others()?;
     // With the features of all, which `cargo test` has built them with.
     cargo(&["build", "--quiet", "-j2", "--workspace", "--all-features", "--examples"], &[])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -23,11 +38,24 @@ pub(crate) fn run() -> Result<()> {
     gitops()
 }
 
+/// What the guides tell the reader to run is what runs here.
+fn guides_run_no_others() -> Result<()> {
+    for guide in guides::ALL {
+        let told = guides::programs(guide)?;
+        ensure!(!told.is_empty(), "{guide} does not tell how its example is run");
+        for (package, name) in told {
+            let is_run = ALL.iter().any(|example| example.package == package && example.name == name);
+            ensure!(is_run, "{guide}: the example `{name}` of {package} is not among those that are run");
+        }
+    }
+    Ok(())
+}
+
 /// Twice: the second run finds the account that the first has made.
 fn acme(pebble: &Pebble) -> Result<()> {
     let folder = folder(pebble)?;
     let [ca_file, account_file] = ["ca.pem", "account.json"].map(|name| folder.path().join(name));
-    let mut issue = Command::new(program("issue")?);
+    let mut issue = Command::new(program(ISSUE)?);
     issue.arg(pebble.directory_url().as_str()).args([&ca_file, &account_file]);
     issue.arg(format!("127.0.0.1:{}", pebble.http_port())).args(NAMES);
     for has_account in [false, true] {
@@ -47,7 +75,7 @@ async fn axum_program(pebble: &Pebble) -> Result<()> {
     let address = format!("127.0.0.1:{}", pebble.http_port());
     let directory = pebble.directory_url();
     let arguments = [&[directory.as_str(), "ca.pem", &address, "."], &NAMES[..]].concat();
-    let mut process = Process::start("example", &program("axum_program")?, &arguments, &[], folder)?;
+    let mut process = Process::start("example", &program(AXUM_PROGRAM)?, &arguments, &[], folder)?;
     process
         .wait_ready(|| std::future::ready(fs::read(&certificate).is_ok_and(|pem| !pem.is_empty())))
         .await?;
@@ -65,7 +93,7 @@ async fn axum_program(pebble: &Pebble) -> Result<()> {
 /// Its files are those that the command prints and the guide shows.
 fn gitops() -> Result<()> {
     let folder = TempDir::with_prefix("gatecert-example-")?;
-    texts(&Command::new(program("gitops")?).arg(folder.path()).output()?)?;
+    texts(&Command::new(program(GITOPS)?).arg(folder.path()).output()?)?;
     let written = |name: &str| fs::read_to_string(folder.path().join(name));
     let install = fs::read_to_string(workspace().join("deploy/install.yaml"))?;
     ensure!(written("install.yaml")? == install, "the example of gatecert-render installs something else");
@@ -84,8 +112,8 @@ fn folder(pebble: &Pebble) -> Result<TempDir> {
     Ok(folder)
 }
 
-fn program(name: &str) -> Result<PathBuf> {
-    Ok(target()?.join("debug/examples").join(name))
+fn program(example: Example) -> Result<PathBuf> {
+    Ok(target()?.join("debug/examples").join(example.name))
 }
 
 fn texts(output: &Output) -> Result<(String, String)> {
@@ -98,4 +126,20 @@ fn texts(output: &Output) -> Result<(String, String)> {
 fn is_private(file: &Path) -> Result<bool> {
     let metadata = fs::metadata(file).with_context(|| file.display().to_string())?;
     Ok(metadata.permissions().mode() & 0o077 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guides_run_examples_that_there_are() {
+        guides_run_no_others().unwrap();
+        for Example { package, name } in ALL {
+            let folder = workspace().join("crates").join(package.trim_start_matches("gatecert-"));
+            let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+            assert!(manifest.contains(&format!("\nname = \"{package}\"\n")), "{package}");
+            assert!(folder.join(format!("examples/{name}.rs")).is_file(), "{package}: {name}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The guides: their blocks of Rust, one behind the other, are an example that is built and run.
 
 use crate::cargo::workspace;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::fs;
 
 /// All guides, by their paths in the workspace.
@@ -25,6 +25,24 @@ pub(crate) fn blocks(name: &str, language: &str) -> Result<Vec<String>> {
     let begin = format!("\n```{language}\n");
     let blocks = guide.split(&begin).skip(1).filter_map(|part| part.split("```").next());
     Ok(blocks.map(str::to_owned).collect())
+}
+
+/// What a guide tells the reader to run: packages, and the examples of them.
+pub(crate) fn programs(name: &str) -> Result<Vec<(String, String)>> {
+    let blocks = blocks(name, "console")?;
+    let programs = blocks.iter().flat_map(|block| block.lines()).map(program);
+    programs.collect::<Result<Vec<_>>>().with_context(|| name.to_owned())
+}
+
+/// A line of a guide's console: what it runs, of which package.
+fn program(line: &str) -> Result<(String, String)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["$", "cargo", "run", "-p", package, "--example", example, "--", ..] => {
+            Ok(((*package).to_owned(), (*example).to_owned()))
+        }
+        _ => bail!("`{line}` is not `$ cargo run -p PACKAGE --example NAME -- …`"),
+    }
 }
 
 fn read(name: &str) -> Result<String> {
@@ -75,6 +93,17 @@ mod tests {
             "# G\n\n```rust\n//! E\n\nfn a() {}\n```\nwords\n\n```rust\nfn b() {\n    new\n}\n```\nend\n"
         );
         assert_eq!(with_blocks_of(&renewed, example).unwrap(), renewed);
+    }
+
+    #[test]
+    fn a_line_of_the_console_runs_an_example() {
+        let found = program("$ cargo run -p gatecert-acme --example issue -- URL").unwrap();
+        assert_eq!(found, ("gatecert-acme".to_owned(), "issue".to_owned()));
+        for line in
+            ["", "$ cargo run --example issue", "$ gatecert issue -- x", "cargo run -p a --example b --"]
+        {
+            program(line).unwrap_err();
+        }
     }
 
     #[test]

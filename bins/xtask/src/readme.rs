@@ -6,6 +6,7 @@ mod excused;
 mod machine;
 mod page;
 mod place;
+mod prose;
 mod shell;
 
 use crate::cargo::{gatecert, target};
@@ -22,8 +23,8 @@ use std::process::Command;
   cargo xtask readme --scene cluster    only what runs in a cluster
 
 A block of a document says behind its language where it belongs: `console cluster`, `yaml machine`. Without
-a word it runs on this machine as it is. What can not be run stands in bins/xtask/src/readme/excused.rs, with
-the reason.")]
+a word it runs on this machine as it is. A command in a sentence stands in a block as well. What can not be
+run stands in bins/xtask/src/readme/excused.rs, with the reason.")]
 pub(crate) struct Arguments {
     /// Only this scene.
     #[arg(long)]
@@ -33,6 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let pages = page::all()?;
     all_excuses_are_needed(&pages)?;
+    prose::all_is_tried(&pages)?;
     match arguments.scene {
         None => all(&pages),
         Some(Scene::Host) => on_this_machine(&pages),
@@ -93,7 +95,8 @@ fn on_this_machine(pages: &[Page]) -> Result<()> {
 
 /// An excuse for what is not printed any more would hide the next one of its name.
 fn all_excuses_are_needed(pages: &[Page]) -> Result<()> {
-    let mut printed = Vec::new();
+    let inlines = pages.iter().flat_map(|page| &page.inlines);
+    let mut printed: Vec<String> = inlines.map(|inline| inline.text.clone()).collect();
     for block in pages.iter().flat_map(|page| &page.blocks) {
         match block.is_console() {
             true => printed.extend(block.all_commands()?.into_iter().map(|command| command.text)),
@@ -106,4 +109,14 @@ fn all_excuses_are_needed(pages: &[Page]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_excuse_is_left_over() {
+        all_excuses_are_needed(&page::all().unwrap()).unwrap();
+    }
 }

@@ -350,6 +350,74 @@ pub(crate) fn external_account(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
+
+    /// The commands that the help of this command, and of those below it, shows as examples.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("gatecert "));
+        // Three dots stand for what the example before has.
+        let own = lines.filter(|line| !line.ends_with("...")).map(str::to_owned);
+        own.chain(command.get_subcommands().flat_map(examples)).collect()
+    }
+
+    /// The words of the first command of a line as a shell reads them, without what stands behind it: a pipe, a redirection,
+    /// another command, or, behind two spaces, an explanation.
+    fn words(line: &str) -> Vec<OsString> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+        let line = format!("{line}  ");
+        let mut rest = line.chars().peekable();
+        while let Some(next) = rest.next() {
+            match (quote, next) {
+                (Some(open), _) if open == next => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(next);
+                    let _ = word.get_or_insert_default();
+                }
+                (None, '|' | '>' | '<' | '&' | ';') => {
+                    // The number of a redirection, as in `2>`, is a part of it.
+                    let last = word.filter(|word| word.parse::<u8>().is_err());
+                    words.extend(last.map(OsString::from));
+                    return words;
+                }
+                (None, ' ') => {
+                    words.extend(word.take().map(OsString::from));
+                    if rest.peek() == Some(&' ') {
+                        return words;
+                    }
+                }
+                _ => word.get_or_insert_default().push(next),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn the_examples_of_the_help_are_read() {
+        let examples = examples(&Arguments::command());
+        assert!(examples.len() >= 30, "{examples:#?}");
+        for example in &examples {
+            let words = words(example);
+            assert!(words.len() > 1, "{example}");
+            let arguments = crate::plugin::parse(&words).unwrap_or_else(|error| panic!("{example}\n{error}"));
+            assert!(crate::takes_format(&arguments).is_ok(), "{example}");
+        }
+    }
+
+    #[test]
+    fn an_example_ends_where_its_command_ends() {
+        for (line, wanted) in [
+            ("gatecert list -o json", &["gatecert", "list", "-o", "json"][..]),
+            ("gatecert serve 2>> gatecert.log", &["gatecert", "serve"]),
+            ("gatecert man | man -l -", &["gatecert", "man"]),
+            ("gatecert man|man -l -", &["gatecert", "man"]),
+            ("gatecert list --quiet || echo no", &["gatecert", "list", "--quiet"]),
+            ("gatecert list    all of them", &["gatecert", "list"]),
+            ("gatecert show 'a b'\"c > d\" ''", &["gatecert", "show", "a bc > d", ""]),
+        ] {
+            assert_eq!(words(line), wanted, "{line}");
+        }
+    }
 
     #[test]
     fn the_format_is_found_among_wrong_options() {

@@ -1,6 +1,6 @@
 //! A machine on the Internet: every name leads to its port 80, and an Envoy serves what gatecert has got.
 
-use super::page::{Block, Page, Scene};
+use super::page::{self, Block, Page, Scene};
 use super::place::Place;
 use super::shell::Shell;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -19,6 +19,9 @@ const NAME: &str = "www.example.com";
 
 /// How long Envoy may take to have it.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program, where the documents have it installed.
+const INSTALLED: &str = "/usr/local/bin/gatecert";
 
 /// The configuration of `gatecert serve` in the documents, and the folder of Envoy's own certificates.
 const CONFIG: &str = "/etc/gatecert/gatecert.toml";
@@ -65,11 +68,30 @@ impl Machine {
                 }
                 Ok(())
             }
+            "crontab" => self.cron_runs(block).await,
             "toml" => self.is_configuration(&block.text),
             "yaml" if block.text.contains(".DownstreamTlsContext") => self.is_served(&block.text).await,
             "yaml" if block.text.contains(".UpstreamTlsContext") => loads(&of_cluster(&block.text)).await,
             other => bail!("nothing here takes `{other}` of this kind"),
         }
+    }
+
+    /// Lines of a crontab: five fields of time, and a command. It names the program where a user has put it; nothing is put
+    /// there here.
+    async fn cron_runs(&self, block: &Block) -> Result<()> {
+        let is_time = |field: &&str| field.chars().all(|it| it.is_ascii_digit() || "*,-/".contains(it));
+        for (offset, text) in block.text.lines().enumerate() {
+            let fields: Vec<&str> = text.splitn(6, ' ').collect();
+            let [times @ .., command] = fields.as_slice() else { bail!("an empty line") };
+            ensure!(times.len() == 5 && times.iter().all(is_time), "`{text}` is no line of a crontab");
+            let command = page::Command {
+                line: block.line + offset,
+                text: command.replace(INSTALLED, "gatecert"),
+                output: Vec::new(),
+            };
+            self.shell.run(&command).await?;
+        }
+        Ok(())
     }
 
     /// A part of the configuration of `gatecert serve`.

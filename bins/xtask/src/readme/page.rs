@@ -25,6 +25,7 @@ pub(crate) enum Scene {
 pub(crate) struct Page {
     pub(crate) name: String,
     pub(crate) blocks: Vec<Block>,
+    pub(crate) inlines: Vec<Inline>,
     /// Where links and pictures lead.
     links: Vec<String>,
 }
@@ -38,6 +39,13 @@ pub(crate) struct Block {
     pub(crate) scene: Option<Scene>,
     /// What the reader is told to save it as.
     pub(crate) file: Option<String>,
+    pub(crate) text: String,
+}
+
+/// Code in the middle of a sentence.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Inline {
+    pub(crate) line: usize,
     pub(crate) text: String,
 }
 
@@ -71,22 +79,27 @@ pub(crate) fn all() -> Result<Vec<Page>> {
 }
 
 impl Page {
-    fn parse(name: &str, text: &str) -> Result<Self> {
-        let (mut blocks, mut links): (Vec<Block>, _) = (Vec::new(), Vec::new());
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
+        let (mut blocks, mut inlines, mut links): (Vec<Block>, _, _) = (Vec::new(), Vec::new(), Vec::new());
+        let line_of = |offset: usize| text[..offset].matches('\n').count() + 1;
         let mut is_inside = false;
         for (event, range) in Parser::new(text).into_offset_iter() {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                    let line = text[..range.start].matches('\n').count() + 2;
-                    blocks.push(Block::new(line, &info).with_context(|| format!("{name}:{}", line - 1))?);
+                    let line = line_of(range.start);
+                    blocks.push(Block::new(line + 1, &info).with_context(|| format!("{name}:{line}"))?);
                     is_inside = true;
                 }
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                     links.push(dest_url.into_string());
                 }
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)) => {
-                    let line = text[..range.start].matches('\n').count() + 1;
+                    let line = line_of(range.start);
                     bail!("{name}:{line}: an indented block has no language: write a fence");
+                }
+                // A cell of a table has its bars escaped.
+                Event::Code(code) => {
+                    inlines.push(Inline { line: line_of(range.start), text: code.replace("\\|", "|") });
                 }
                 Event::Text(part) if is_inside => {
                     if let Some(block) = blocks.last_mut() {
@@ -100,7 +113,7 @@ impl Page {
         for block in &mut blocks {
             block.decide_scene().with_context(|| format!("{name}:{}", block.line))?;
         }
-        Ok(Self { name: name.to_owned(), blocks, links })
+        Ok(Self { name: name.to_owned(), blocks, inlines, links })
     }
 
     /// Whether what it links to in this repository is there.
@@ -237,6 +250,15 @@ mod tests {
                 command(9, "echo a \\\n    b", &[]),
             ]
         );
+    }
+
+    #[test]
+    fn code_in_a_sentence_is_found() {
+        let page =
+            parsed("# `a`\n\nwords\n[`b c`](b.md)\n\n| x |\n|---|\n| `d \\| e` |\n\n```text\n`f`\n```\n")
+                .unwrap();
+        let inline = |line, text: &str| Inline { line, text: text.to_owned() };
+        assert_eq!(page.inlines, [inline(1, "a"), inline(4, "b c"), inline(8, "d | e")]);
     }
 
     #[test]

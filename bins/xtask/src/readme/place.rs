@@ -59,7 +59,7 @@ impl Place {
         signed(&self.ca, &[name])
     }
 
-    /// A shell in a copy of the checkout, which finds `gatecert` and kubectl. gatecert trusts [`Self::ca_pem`].
+    /// A shell in a copy of the checkout, which finds `gatecert`, kubectl and Helm. gatecert trusts [`Self::ca_pem`].
     pub(crate) async fn shell(&self, gatecert: &Path) -> Result<Shell> {
         let [checkout, programs] = ["checkout", "programs"].map(|name| self.files.path().join(name));
         let home = self.files.path().join("home");
@@ -71,7 +71,9 @@ impl Place {
             symlink(entry.path(), checkout.join(entry.file_name()))?;
         }
         symlink(gatecert, programs.join("gatecert"))?;
-        symlink(ensure_async(Tool::Kubectl).await?, programs.join("kubectl"))?;
+        for tool in [Tool::Kubectl, Tool::Helm] {
+            symlink(ensure_async(tool).await?, programs.join(tool.name()))?;
+        }
         let mut shell = Shell::bare(&checkout)?;
         shell.put_first(&home.join(".local/bin"));
         shell.put_first(&programs);

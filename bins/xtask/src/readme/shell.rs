@@ -95,12 +95,13 @@ impl Shell {
     }
 
     fn bash(&self, text: &str) -> tokio::process::Command {
-        let mut bash = tokio::process::Command::new("bash");
+        let mut bash = tokio::process::Command::new("env");
         if self.is_bare {
             bash.env_clear();
         }
-        // A command before a pipe may fail as little as the last one.
-        bash.args(["-euo", "pipefail", "-c", text])
+        // What runs in the background ignores Ctrl-C, and all that it starts. A command before a pipe may fail as little as the
+        // last one.
+        bash.args(["--default-signal=INT", "bash", "-euo", "pipefail", "-c", text])
             .current_dir(&self.folder)
             .envs(&self.variables)
             .stdin(Stdio::null())
