@@ -6,8 +6,8 @@ mod one_by_one;
 mod pushes;
 mod report;
 
+use crate::cargo;
 use crate::rig::Rig;
-use crate::{cargo, tools};
 use anyhow::{Context as _, Result, ensure};
 use gatecert_testkit::cluster::Network;
 use serde_json::json;
@@ -40,7 +40,6 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.renewals <= arguments.runs, "only what was applied by `--runs` can be renewed");
-    tools::for_tests()?;
     let program = match &arguments.program {
         Some(program) => program.canonicalize().with_context(|| program.display().to_string())?,
         None => cargo::controller(true)?,

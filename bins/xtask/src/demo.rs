@@ -1,6 +1,6 @@
 //! `cargo xtask demo`
 
-use crate::{cluster_demo, picture, plain_envoy, tools};
+use crate::{cluster_demo, picture, plain_envoy};
 use anyhow::Result;
 use gatecert_testkit::cluster::Network;
 use std::path::PathBuf;
@@ -29,7 +29,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let program = crate::cargo::gatecert(false)?;
         return until_stopped(plain_envoy::run(&program, arguments.once));
     }
-    tools::for_tests()?;
     if let Some(file) = &arguments.picture {
         return picture::draw(&["demo", "--once"], file);
     }

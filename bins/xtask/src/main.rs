@@ -55,8 +55,8 @@ enum Task {
     Soak(soak::Arguments),
     /// Feeds made-up input to whatever reads what others write.
     Fuzz(fuzz::Arguments),
-    /// Checks format, clippy, documentation, generated files, public APIs, packages, and licences and bans of
-    /// dependencies.
+    /// Checks format, clippy, documentation, generated files, public APIs, packages, and licences, bans and
+    /// advisories of dependencies.
     Lint,
     /// Packs the crates that are published, and builds them, and the programs of the guides, from that alone.
     Package,

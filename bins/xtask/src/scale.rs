@@ -8,7 +8,7 @@ mod report;
 mod requests;
 mod usage;
 
-use crate::{cargo, tools};
+use crate::cargo;
 use anyhow::{Result, bail, ensure};
 use gatecert_testkit::cluster::Network;
 use plane::Plane;
@@ -51,7 +51,6 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!((1..=100).contains(&arguments.names), "a certificate has 1 to 100 names");
     ensure!(!arguments.certificates.contains(&0), "counts of Certificates begin at 1");
-    tools::for_tests()?;
     let program = arguments.program.clone().map_or_else(|| cargo::controller(true), Ok)?;
     let network = Network::enter()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

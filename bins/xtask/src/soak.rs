@@ -1,11 +1,13 @@
 //! All faults together, for as long as one likes.
 
 use crate::cargo::cargo;
-use crate::tools;
 use anyhow::Result;
 
-/// Kills, freezes and cuts off the controller while the CA and the API server fail at random, and Certificates come, change
-/// and go; and looks after each round whether all is in order.
+/// Two replicas of the controller, of which one is killed at once or at a point where it changes something, frozen, or cut
+/// off from the API server, or the API server is restarted, while requests to the CA and to the API server fail at random,
+/// and Certificates come, change and go. After each round all has to be in order.
+///
+/// The command line has no part in it: `cargo xtask test` kills that at each of its points.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask soak --minutes 60
@@ -21,7 +23,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    tools::for_tests()?;
     let test = ["test", "-j2", "--package", "gatecert-controller", "--all-features", "--test", "cluster"];
     let mut variables = vec![("GATECERT_SOAK_MINUTES", arguments.minutes.to_string())];
     variables.extend(arguments.seed.map(|seed| ("GATECERT_SOAK_SEED", seed.to_string())));
