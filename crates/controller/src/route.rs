@@ -136,6 +136,13 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Refusal {
+    /// Whether it is the issuer that is not for the namespace or the name, and no gateway.
+    pub fn is_of_issuer(&self) -> bool {
+        self.reason == RefusalReason::NotAllowed && self.message.starts_with(entitlement::OF_ISSUER)
+    }
+}
+
 /// Kinds of refusals; their names are the reasons of conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]

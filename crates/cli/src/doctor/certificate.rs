@@ -3,7 +3,7 @@
 use super::cluster::name_of;
 use super::controller;
 use super::kind::Kind;
-use super::report::Verdict;
+use super::report::{Verdict, plain};
 use crate::issue::day;
 use gatecert_api::{Certificate, CertificateStatus};
 use gatecert_render::ObjectName;
@@ -63,30 +63,30 @@ fn missing(facts: &CertificateFacts<'_>) -> Verdict {
     Verdict::fail(Kind::CertificateMissing, format!("no Certificate has {host}")).object(host.clone()).fix(
         format!(
             "annotate the Gateway that serves it: gatecert.dev/cluster-issuer: {ISSUER}; or\n{}",
-            applied(&name, &secret, host, ISSUER)
+            created(&name, &secret, host, ISSUER)
         ),
     )
 }
 
-/// The command that applies a Certificate.
-pub(super) fn applied(name: &ObjectName, secret: &ObjectName, host: &str, cluster_issuer: &str) -> String {
-    let ObjectName { namespace, name } = name;
-    let place = match secret.namespace == *namespace {
+/// The command that makes a Certificate, where there is none of that name.
+pub(super) fn created(name: &ObjectName, secret: &ObjectName, host: &str, cluster_issuer: &str) -> String {
+    let place = match secret.namespace == name.namespace {
         true => String::new(),
-        false => format!("secretNamespace: {}, ", secret.namespace),
+        false => format!("secretNamespace: {}, ", plain(&secret.namespace)),
     };
+    let [name, namespace, secret, cluster_issuer] =
+        [&name.name, &name.namespace, &secret.name, cluster_issuer].map(plain);
     let names = match host.parse::<IpAddr>() {
         Ok(_) => format!("ipAddresses: ['{host}']"),
         Err(_) => format!("dnsNames: [{host}]"),
     };
     format!(
-        "kubectl apply -f - <<EOF
+        "kubectl create -f - <<'EOF'
 apiVersion: gatecert.dev/v1
 kind: Certificate
 metadata: {{name: {name}, namespace: {namespace}}}
-spec: {{secretName: {}, {place}{names}, issuerRef: {{name: {cluster_issuer}, kind: ClusterIssuer}}}}
-EOF",
-        secret.name
+spec: {{secretName: {secret}, {place}{names}, issuerRef: {{name: {cluster_issuer}, kind: ClusterIssuer}}}}
+EOF"
     )
 }
 
@@ -278,9 +278,9 @@ mod tests {
     #[test]
     fn the_secret_of_another_namespace_is_named_with_it() {
         let name = ObjectName::new("shop", "www");
-        let beside = applied(&name, &ObjectName::new("shop", "www-tls"), "www.example.com", "le");
+        let beside = created(&name, &ObjectName::new("shop", "www-tls"), "www.example.com", "le");
         assert!(beside.contains("spec: {secretName: www-tls, dnsNames: [www.example.com],"), "{beside}");
-        let elsewhere = applied(&name, &ObjectName::new("infra", "www-tls"), "192.0.2.1", "le");
+        let elsewhere = created(&name, &ObjectName::new("infra", "www-tls"), "192.0.2.1", "le");
         assert!(
             elsewhere.contains("{secretName: www-tls, secretNamespace: infra, ipAddresses: ['192.0.2.1'],"),
             "{elsewhere}"

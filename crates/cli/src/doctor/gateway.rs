@@ -1,6 +1,6 @@
 //! Which gateway takes the name and the challenge's path, and whether a challenge may have a route there.
 
-mod mend;
+mod fix;
 
 use super::issuer::Meant;
 use super::kind::Kind;
@@ -110,7 +110,7 @@ fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Verdict {
     }
     let command = match kind {
         Kind::GatewayMissing => Some(server_for(&facts.host)),
-        _ => mend::refused(facts, refusal),
+        _ => fix::refused(facts, refusal),
     };
     let both = Some(fix.to_owned()).filter(|fix| !fix.is_empty()).into_iter().chain(command);
     let both: Vec<_> = both.collect();
@@ -213,7 +213,7 @@ fn shadowed(facts: &GatewayFacts, door: &Door) -> Option<Verdict> {
         rest.join(", "),
         facts.host
     );
-    let command = mend::without_host(facts, door).map(|command| format!("\n{command}"));
+    let command = fix::without_host(facts, door).map(|command| format!("\n{command}"));
     Some(Verdict::warn(Kind::GatewayShadowed, text).object(first.clone()).fix(format!(
         "leave {} to one of them: its routes and its Secret are then those of that Gateway{}",
         facts.host,
@@ -364,7 +364,7 @@ mod tests {
         let allow = "kubectl patch clusterissuers.gatecert.dev/le --type=json -p '[{\"op\":\"add\",\
                      \"path\":\"/spec/acme/allow/-\",\"value\":{\"dnsNames\":[\"www.example.com\"],\
                      \"namespaces\":{\"names\":[\"shop\"]}}}]'";
-        for message in ["spec.acme.allow of it: do this", "it is so: do this"] {
+        for message in ["spec.acme.allow of the ClusterIssuer has no entry: do this", "it is so: do this"] {
             let listed = not_allowed(message, &|facts: &mut GatewayFacts| {
                 facts.issuer = Some(cluster_issuer(json!([])));
             });

@@ -2,7 +2,7 @@
 
 use super::cluster::{Gathered, name_of};
 use super::kind::Kind;
-use super::report::Verdict;
+use super::report::{Verdict, plain};
 use crate::issue::day;
 use gatecert_acme::Identifier;
 use gatecert_api::{AcmeIssuer, Certificate, IssuerKind, IssuerReference, IssuerStatus, OrderType};
@@ -67,8 +67,10 @@ pub(super) fn verdicts(meant: &Meant) -> Vec<Verdict> {
             .namespace
             .as_ref()
             .map_or_else(|| "--cluster".to_owned(), |home| format!("--namespace {home}"));
-        let fix =
-            format!("gatecert render issuer --name {} {place} | kubectl apply -f -", meant.reference.name);
+        let fix = format!(
+            "gatecert render issuer --name {} {place} | kubectl apply -f -",
+            plain(&meant.reference.name)
+        );
         return vec![Verdict::fail(Kind::IssuerMissing, text).object(meant.title.clone()).fix(fix)];
     };
     let ready = status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "Ready");

@@ -102,7 +102,7 @@ fn without_challenges(policy: &DynamicObject, request: &Request<'_>) -> String {
     let matching = rules(policy).enumerate().filter(|(_, rule)| request.is_matched(rule) != Match::No);
     let operations: Vec<_> = matching.flat_map(|(place, rule)| without_path(place, rule)).collect();
     let command = match operations.len() {
-        0..=MAX_RULES => patched(POLICIES, &name, &operations),
+        0..=MAX_RULES => patched(POLICIES, &name, policy.metadata.generation, &operations),
         _ => format!("kubectl -n {} edit {POLICIES} {}", name.namespace, name.name),
     };
     format!("add `notPaths: [\"{CHALLENGE_PATH}*\"]` under to.operation of its rules:\n{command}")
@@ -165,14 +165,15 @@ fn allow(namespace: &str, policy: &DynamicObject) -> String {
         .map(|field| format!("  {field}: {}\n", spec[*field]))
         .collect::<String>();
     format!(
-        "kubectl apply -f - <<EOF
+        "kubectl apply -f - <<'EOF'
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: {{name: acme-challenges, namespace: {namespace}}}
+metadata: {{name: {}-acme-challenges, namespace: {namespace}}}
 spec:
 {aim}  action: ALLOW
   rules: [{{to: [{{operation: {{methods: [GET], paths: [\"{CHALLENGE_PATH}*\"]}}}}]}}]
-EOF"
+EOF",
+        name_of(policy).name
     )
 }
 

@@ -5,12 +5,15 @@ use crate::Exit;
 use crate::output::clean;
 use gatecert_render::ObjectName;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// The longest text of a verdict, in characters: objects of the cluster and DNS put words into it. A manifest to apply
 /// has a few hundred.
 const MAX_TEXT: usize = 2000;
+
+/// The longest command that changes an object, in bytes: there is to be place for more words beside it.
+const MAX_COMMAND: usize = 1800;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,9 +93,21 @@ fn bounded(text: String) -> String {
     }
 }
 
-/// The command that makes these changes to an object, all or none (RFC 6902).
-pub(super) fn patched(resource: &str, name: &ObjectName, operations: &[Value]) -> String {
-    patch(resource, name, "json", &Value::from(operations))
+/// The command that makes these changes to an object, all or none (RFC 6902), as long as it is the one that was read, by its
+/// generation: a place in a list may be another's by then. Where that is too long for a report, the command that edits.
+pub(super) fn patched(
+    resource: &str,
+    name: &ObjectName,
+    generation: Option<i64>,
+    operations: &[Value],
+) -> String {
+    let test = generation.map(|value| json!({"op": "test", "path": "/metadata/generation", "value": value}));
+    let operations: Vec<_> = test.into_iter().chain(operations.iter().cloned()).collect();
+    let command = patch(resource, name, "json", &Value::from(operations));
+    match command.len() <= MAX_COMMAND {
+        true => command,
+        false => format!("kubectl {}edit {resource} {}", in_namespace(name), name.name),
+    }
 }
 
 /// The command that sets fields of an object (RFC 7386).
@@ -102,9 +117,27 @@ pub(super) fn merged(resource: &str, name: &ObjectName, fields: &Value) -> Strin
 
 /// The namespace is empty for what is in none. A shell takes the patch as it is: it may hold words of the cluster.
 fn patch(resource: &str, name: &ObjectName, how: &str, patch: &Value) -> String {
-    let place = if name.namespace.is_empty() { String::new() } else { format!("-n {} ", name.namespace) };
-    let patch = patch.to_string().replace('\'', r"'\''");
-    format!("kubectl {place}patch {resource}/{} --type={how} -p '{patch}'", name.name)
+    let place = in_namespace(name);
+    format!("kubectl {place}patch {resource}/{} --type={how} -p {}", name.name, quoted(&patch.to_string()))
+}
+
+/// The option, where there is a namespace.
+fn in_namespace(name: &ObjectName) -> String {
+    if name.namespace.is_empty() { String::new() } else { format!("-n {} ", name.namespace) }
+}
+
+/// A name as an object may have it: of a word of the cluster that is none, what else is in it goes.
+pub(super) fn plain(word: &str) -> String {
+    word.chars().filter(|c| c.is_ascii_alphanumeric() || ['-', '.'].contains(c)).collect()
+}
+
+/// A word as a shell takes it, whatever is in it.
+pub(super) fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=,:@".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// All verdicts on a host.
@@ -163,7 +196,26 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    #[test]
+    fn a_shell_takes_a_word_as_it_is() {
+        let labels = "app.kubernetes.io/name=web,istio=ingressgateway";
+        assert_eq!(quoted(labels), labels);
+        assert_eq!(quoted("istio=$(x);'y'"), r#"'istio=$(x);'\''y'\'''"#);
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn what_was_changed_meanwhile_is_left_alone() {
+        let name = ObjectName::new("infra", "g");
+        let change = json!({"op": "remove", "path": "/spec/servers/1"});
+        assert_eq!(
+            patched("gateways", &name, Some(7), std::slice::from_ref(&change)),
+            r#"kubectl -n infra patch gateways/g --type=json -p '[{"op":"test","path":"/metadata/generation","value":7},{"op":"remove","path":"/spec/servers/1"}]'"#
+        );
+        let many = vec![change; 100];
+        assert_eq!(patched("gateways", &name, Some(7), &many), "kubectl -n infra edit gateways g");
+    }
 
     #[test]
     fn a_shell_takes_a_patch_as_it_is() {
@@ -177,6 +229,7 @@ mod tests {
             patched(
                 "clusterissuers.gatecert.dev",
                 &of_cluster,
+                None,
                 &[json!({"op": "remove", "path": "/spec/x"})]
             ),
             r#"kubectl patch clusterissuers.gatecert.dev/le --type=json -p '[{"op":"remove","path":"/spec/x"}]'"#

@@ -168,7 +168,7 @@ fn mode(policy: &DynamicObject, port: u16) -> &str {
 
 fn plain(service: &ServiceName, namespace: &str) -> String {
     format!(
-        "kubectl apply -f - <<EOF
+        "kubectl apply -f - <<'EOF'
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {{name: {}, namespace: {namespace}}}

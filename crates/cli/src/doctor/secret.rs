@@ -1,9 +1,9 @@
 //! The Secrets that the name is served with: is the Certificate's among them, and is it good?
 
-use super::certificate::{ISSUER, applied, look};
+use super::certificate::{ISSUER, created, look};
 use super::cluster::Why;
 use super::kind::Kind;
-use super::report::{Verdict, merged};
+use super::report::{Verdict, merged, plain};
 use crate::issue::day;
 use gatecert_acme::Identifier;
 use gatecert_api::annotation;
@@ -66,12 +66,22 @@ fn not_read(facts: &SecretFacts, publishing: &Publishing) -> Option<Verdict> {
         )));
     };
     let text = format!("Certificate {certificate} writes it, and {gateway} serves {host} with Secret {read}");
-    Some(Verdict::fail(Kind::SecretNotRead, text).object(object).fix(brought_together(publishing, read)))
+    Some(
+        Verdict::fail(Kind::SecretNotRead, text)
+            .object(object)
+            .fix(brought_together(facts, publishing, read)),
+    )
 }
 
 /// How to have a Certificate write the Secret that a gateway reads.
-fn brought_together(publishing: &Publishing, read: &ObjectName) -> String {
+fn brought_together(facts: &SecretFacts, publishing: &Publishing, read: &ObjectName) -> String {
     let Publishing { certificate, secret, .. } = publishing;
+    if let Some(other) = facts.secrets.get(read).and_then(|found| others(found, certificate)) {
+        return format!(
+            "Certificate {other} writes that one: give the name a server of its own, with credentialName {} in namespace {}",
+            secret.name, secret.namespace
+        );
+    }
     let write = |fields: Value| merged("certificates.gatecert.dev", certificate, &json!({"spec": fields}));
     if secret.namespace == read.namespace {
         let command = write(json!({"secretName": read.name}));
@@ -92,11 +102,18 @@ fn brought_together(publishing: &Publishing, read: &ObjectName) -> String {
     )
 }
 
+/// The other Certificate that has written a Secret.
+fn others(secret: &Result<Option<Secret>, Why>, certificate: &ObjectName) -> Option<String> {
+    let secret = secret.as_ref().ok()?.as_ref()?;
+    let writer = secret.annotations().get(annotation::CERTIFICATE_NAME)?;
+    (*writer != certificate.name).then(|| plain(writer))
+}
+
 /// The command by which a namespace consents that Certificates of another one write its Secret.
 fn consent(namespace: &str, secret: &ObjectName) -> String {
     // A ReferenceGrant is plain data.
     let grant = serde_json::to_string(&secret_grant(namespace, secret)).unwrap_or_default();
-    format!("kubectl apply -f - <<EOF\n{grant}\nEOF\n")
+    format!("kubectl apply -f - <<'EOF'\n{grant}\nEOF\n")
 }
 
 fn judge(facts: &SecretFacts, name: &ObjectName, secret: &Result<Option<Secret>, Why>) -> Verdict {
@@ -153,10 +170,10 @@ fn missing(facts: &SecretFacts, name: &ObjectName) -> Verdict {
         )
         .fix(look(&one.certificate)),
         // A second Certificate would be one too many.
-        Some(one) => Verdict::fail(Kind::SecretMissing, text).fix(brought_together(one, name)),
+        Some(one) => Verdict::fail(Kind::SecretMissing, text).fix(brought_together(facts, one, name)),
         None => Verdict::fail(Kind::SecretMissing, text).fix(format!(
             "write a Certificate for it, or name another Secret:\n{}",
-            applied(name, name, &facts.host.value(), ISSUER)
+            created(name, name, &facts.host.value(), ISSUER)
         )),
     }
 }
@@ -342,6 +359,15 @@ mod tests {
             read_by: [("Gateway infra/public".to_owned(), ObjectName::new("infra", "www-tls"))].into(),
             secrets: [(name, Ok(Some(secret(&chain, &key, json!({})))))].into(),
         };
+        // A command that took over what another Certificate writes would serve its names no more.
+        let mut anothers = secret(&chain, &key, json!({}));
+        anothers.metadata.annotations =
+            Some([(annotation::CERTIFICATE_NAME.to_owned(), "all".to_owned())].into());
+        let mut taken = facts.clone();
+        taken.secrets.insert(ObjectName::new("infra", "www-tls"), Ok(Some(anothers)));
+        let fix = verdicts(&taken)[0].fix.clone().unwrap();
+        assert!(fix.starts_with("Certificate all writes that one") && !fix.contains("kubectl"), "{fix}");
+
         let found = verdicts(&facts);
         assert_eq!(found[0].kind.as_str(), "secret-not-read");
         assert!(
@@ -350,7 +376,7 @@ mod tests {
         );
         let fix = found[0].fix.as_deref().unwrap();
         assert!(fix.contains(r#""kind":"ReferenceGrant""#), "{fix}");
-        assert!(fix.contains(r#""name":"certificates-of-shop""#), "{fix}");
+        assert!(fix.contains(r#""name":"certificates-of-shop-for-www-tls""#), "{fix}");
         let write = "kubectl -n shop patch certificates.gatecert.dev/www --type=merge \
                      -p '{\"spec\":{\"secretNamespace\":\"infra\",\"secretName\":\"www-tls\"}}'";
         assert!(fix.ends_with(write), "{fix}");

@@ -9,6 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 use std::collections::BTreeSet;
 
+/// What the message of such a refusal begins with.
+pub(super) const OF_ISSUER: &str = "spec.acme.allow of the ClusterIssuer ";
+
 /// The refusal of a name that no entry of the ClusterIssuer's `spec.acme.allow` covers, whatever gateway it is on.
 pub(super) fn narrowed(ask: &Ask<'_>) -> Option<Refusal> {
     let allow = ask.question.allow?;
@@ -22,7 +25,7 @@ pub(super) fn narrowed(ask: &Ask<'_>) -> Option<Refusal> {
         ask.refusal(
             RefusalReason::NotAllowed,
             format!(
-                "spec.acme.allow of the ClusterIssuer has no entry for {} in namespace {}: add one, or use another issuer",
+                "{OF_ISSUER}has no entry for {} in namespace {}: add one, or use another issuer",
                 ask.host, ask.question.namespace
             ),
         )

@@ -1,9 +1,9 @@
 //! Commands that mend what keeps a challenge from a gateway.
 
 use super::GatewayFacts;
-use crate::doctor::certificate::{ISSUER, applied};
+use crate::doctor::certificate::{ISSUER, created};
 use crate::doctor::cluster::name_of;
-use crate::doctor::report::patched;
+use crate::doctor::report::{patched, quoted};
 use gatecert_controller::route::{Door, Refusal, RefusalReason};
 use gatecert_render::ObjectName;
 use gatecert_render::gateway_api::{self, Listener};
@@ -53,7 +53,12 @@ pub(super) fn without_host(facts: &GatewayFacts, door: &Door) -> Option<String> 
         };
         // Whoever has changed the Gateway in the meantime has moved what is there.
         let test = json!({"op": "test", "path": tested, "value": hosts.get(entry)?});
-        Some(patched(ISTIO_GATEWAYS, &name, &[test, json!({"op": "remove", "path": path})]))
+        Some(patched(
+            ISTIO_GATEWAYS,
+            &name,
+            gateway.metadata.generation,
+            &[test, json!({"op": "remove", "path": path})],
+        ))
     }))
 }
 
@@ -91,8 +96,7 @@ fn is_of_name(facts: &GatewayFacts, entry: &str) -> bool {
 /// Lets the namespace ask for the name.
 fn allowed(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
     let namespace = facts.namespace.as_deref()?;
-    // The controller's own words for an issuer that is for others.
-    if refusal.message.starts_with("spec.acme.allow ") {
+    if refusal.is_of_issuer() {
         return in_issuer(facts, namespace);
     }
     on_servers(facts, namespace)
@@ -109,7 +113,7 @@ fn in_issuer(facts: &GatewayFacts, namespace: &str) -> Option<String> {
     let entry = json!({"dnsNames": [facts.host], "namespaces": {"names": [namespace]}});
     let name = ObjectName::new("", &issuer.reference.name);
     let operations = [json!({"op": "add", "path": "/spec/acme/allow/-", "value": entry})];
-    Some(patched("clusterissuers.gatecert.dev", &name, &operations))
+    Some(patched("clusterissuers.gatecert.dev", &name, None, &operations))
 }
 
 /// An entry more in the servers of Istio Gateways that list the name for other namespaces only.
@@ -128,7 +132,8 @@ fn on_servers(facts: &GatewayFacts, namespace: &str) -> Option<String> {
                 |(at, _)| json!({"op": "add", "path": format!("/spec/servers/{at}/hosts/-"), "value": entry}),
             )
             .collect();
-        (!operations.is_empty()).then(|| patched(ISTIO_GATEWAYS, &name, &operations))
+        (!operations.is_empty())
+            .then(|| patched(ISTIO_GATEWAYS, &name, gateway.metadata.generation, &operations))
     }))
 }
 
@@ -166,7 +171,7 @@ fn on_listeners(facts: &GatewayFacts, namespace: &str) -> Option<String> {
             Some(_) => json!({"op": "add", "path": format!("{path}/namespaces"), "value": value}),
             None => json!({"op": "add", "path": path, "value": {"namespaces": value}}),
         };
-        Some(patched(API_GATEWAYS, &name, &[operation]))
+        Some(patched(API_GATEWAYS, &name, gateway.metadata.generation, &[operation]))
     }))
 }
 
@@ -186,7 +191,7 @@ fn beside_route(facts: &GatewayFacts) -> Option<String> {
     let issuer = facts.issuer.as_ref().filter(|issuer| issuer.namespace.is_none());
     let issuer = issuer.map_or(ISSUER, |issuer| issuer.reference.name.as_str());
     let name = ObjectName::new(home, &secret.name);
-    Some(applied(&name, &ObjectName::new(place, &secret.name), &facts.host, issuer))
+    Some(created(&name, &ObjectName::new(place, &secret.name), &facts.host, issuer))
 }
 
 /// Shows the Pods that should be asked, and what leads to them.
@@ -214,7 +219,7 @@ fn pods_in(home: &str, labels: &BTreeMap<String, String>) -> Option<String> {
 /// Labels as kubectl takes them; nothing where there are none.
 fn selector(labels: &BTreeMap<String, String>) -> Option<String> {
     let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    (!labels.is_empty()).then(|| labels.join(","))
+    (!labels.is_empty()).then(|| quoted(&labels.join(",")))
 }
 
 /// Shows what could lead to a gateway that no Service leads to.
@@ -241,7 +246,12 @@ fn behind_redirect(facts: &GatewayFacts) -> Option<String> {
         };
         let at = gateway.spec.servers.iter().position(is_it)?;
         let path = format!("/spec/servers/{at}/tls/httpsRedirect");
-        let command = patched(ISTIO_GATEWAYS, &name, &[json!({"op": "remove", "path": path})]);
+        let command = patched(
+            ISTIO_GATEWAYS,
+            &name,
+            gateway.metadata.generation,
+            &[json!({"op": "remove", "path": path})],
+        );
         return Some(format!(
             "let the routes redirect what is no challenge before you take it away:\n{command}"
         ));
@@ -255,5 +265,5 @@ fn behind_redirect(facts: &GatewayFacts) -> Option<String> {
         "tls": {"mode": "SIMPLE", "credentialName": secret},
     });
     let operation = json!({"op": "add", "path": "/spec/servers/-", "value": server});
-    Some(patched(ISTIO_GATEWAYS, &name, &[operation]))
+    Some(patched(ISTIO_GATEWAYS, &name, gateway.metadata.generation, &[operation]))
 }
