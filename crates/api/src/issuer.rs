@@ -248,7 +248,7 @@ pub struct AcmeStatus {
     /// The contact that was last registered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_registered_email: Option<String>,
-    /// The key of the external account that it was last registered with.
+    /// The key of the external account that it was made with.
     #[serde(rename = "externalAccountKeyID", skip_serializing_if = "Option::is_none")]
     pub external_account_key_id: Option<String>,
     /// The profiles that the CA advertises.

@@ -102,7 +102,7 @@ pub(crate) async fn reconcile<K: IssuerObject>(
         return Ok(Action::requeue(AGAIN));
     }
     let (reason, message) = match &outcome {
-        Ok(_) => ("Registered".to_owned(), "the account is registered with the CA".to_owned()),
+        Ok(registration) => ("Registered".to_owned(), registration.message(&key_secret)),
         Err(error) => (error.reason().to_owned(), error.message()),
     };
     let acme = outcome.as_ref().ok().map(Registration::status).or(known);

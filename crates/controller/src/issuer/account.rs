@@ -32,11 +32,25 @@ pub(super) struct Registration {
     account: Account,
     client: SharedClient,
     status: AcmeStatus,
+    /// Whether it is of the external account that the issuer names, if any: an account is bound when it is made (RFC 8555
+    /// section 7.3.4), and a CA that has one for the key already leaves that as it is.
+    is_bound: bool,
 }
 
 impl Registration {
     pub(super) fn status(&self) -> AcmeStatus {
         self.status.clone()
+    }
+
+    /// What the condition says, by the Secret of the account's key.
+    pub(super) fn message(&self, key_secret: &ObjectName) -> String {
+        let text = "the account is registered with the CA";
+        match self.is_bound {
+            true => text.to_owned(),
+            false => format!(
+                "{text} as it was: it can not be bound to another external account; for a new account, delete Secret {key_secret}"
+            ),
+        }
     }
 
     pub(super) fn into_authority(self, spec: &AcmeIssuer) -> Authority {
@@ -132,21 +146,30 @@ pub(super) async fn register(
     let same = known.filter(|known| known.directory == directory && known.thumbprint == thumbprint);
     let external_key = spec.external_account_binding.as_ref().map(|binding| &binding.key_id);
     // An account stays with its external account where the issuer names none any more.
-    let bound =
-        same.filter(|same| external_key.is_none() || same.external_account_key_id.as_ref() == external_key);
-    let account = match bound.and_then(|bound| bound.uri.parse::<Url>().ok()) {
-        Some(account_url) => {
-            let credentials = AccountCredentials {
-                directory: client.directory_url().clone(),
-                account_url,
-                private_key: account_key.to_pkcs8_pem(),
-            };
-            client.account(&credentials).map_err(|error| RegistrationError::Register(Box::new(error)))?
-        }
-        None => {
-            let namespace = &key_secret.namespace;
-            create(controller, client, account_key, contact.clone(), namespace, spec).await?
-        }
+    let is_same_key =
+        |same: &AcmeStatus| external_key.is_none() || same.external_account_key_id.as_ref() == external_key;
+    let existing = |url: Url| {
+        let credentials = AccountCredentials {
+            directory: client.directory_url().clone(),
+            account_url: url,
+            private_key: account_key.to_pkcs8_pem(),
+        };
+        client.account(&credentials).map_err(|error| RegistrationError::Register(Box::new(error)))
+    };
+    let namespace = &key_secret.namespace;
+    let new = || create(controller, client, account_key.clone(), contact.clone(), namespace, spec);
+    let (account, is_bound) = match same.and_then(|same| Some((same, same.uri.parse::<Url>().ok()?))) {
+        Some((same, url)) if is_same_key(same) => (existing(url)?, true),
+        Some((_, url)) => match new().await {
+            Ok(account) => {
+                let is_another = *account.url() != url;
+                (account, is_another)
+            }
+            Err(error) if error.is_passing() => return Err(error),
+            // An account that is good is not given up for one that can not be had.
+            Err(_) => (existing(url)?, false),
+        },
+        None => (new().await?, true),
     };
     if same.is_some_and(|same| same.last_registered_email != spec.email) {
         let contacts: Vec<_> = contact.into_iter().collect();
@@ -162,13 +185,14 @@ pub(super) async fn register(
         thumbprint,
         last_registered_email: spec.email.clone(),
         external_account_key_id: external_key
+            .filter(|_| is_bound)
             .cloned()
             .or_else(|| same.and_then(|same| same.external_account_key_id.clone())),
         profiles: meta.profiles.keys().cloned().collect(),
         terms_of_service: meta.terms_of_service.clone(),
         checked_at: same.and_then(|same| same.checked_at.clone()).or_else(|| Some(Time(controller.now()))),
     };
-    Ok(Registration { account, client: shared, status })
+    Ok(Registration { account, client: shared, status, is_bound })
 }
 
 async fn create(
