@@ -7,7 +7,6 @@ use gatecert_api::{
 use gatecert_render::gateway_api::ReferenceGrant;
 use gatecert_render::{InstallOptions, ObjectName, install, secret_grant};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,17 +66,10 @@ fn certificate(site: &Site) -> Certificate {
     certificate
 }
 
-/// The consent of the gateway's namespace to that, for its owners to review: one for each namespace, for all its Secrets.
+/// The consent of the gateway's namespace to that, for its owners to review: one for each Secret.
 fn grants() -> Vec<ReferenceGrant> {
-    let mut grants: BTreeMap<&str, ReferenceGrant> = BTreeMap::new();
-    for site in &SITES {
-        let grant = secret_grant(site.namespace, &ObjectName::new(GATEWAYS, site.name));
-        match grants.get_mut(site.namespace) {
-            Some(known) => known.spec.to.extend(grant.spec.to),
-            None => _ = grants.insert(site.namespace, grant),
-        }
-    }
-    grants.into_values().collect()
+    let grant = |site: &Site| secret_grant(site.namespace, &ObjectName::new(GATEWAYS, site.name));
+    SITES.iter().map(grant).collect()
 }
 
 fn write(folder: &Path, name: &str, objects: &[impl Serialize]) -> Result<(), Box<dyn Error>> {

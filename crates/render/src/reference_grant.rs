@@ -6,6 +6,9 @@ use crate::owner::ObjectName;
 use gatecert_api::annotation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+/// The longest name of an object, in characters.
+const MAX_NAME: usize = 253;
+
 /// The consent that HTTPRoutes of a namespace need to reach the responder.
 pub fn reference_grant(namespace: &str, responder: &ServiceName) -> ReferenceGrant {
     let labels = [(annotation::MANAGED_BY.to_owned(), annotation::MANAGER.to_owned())];
@@ -21,9 +24,11 @@ pub fn reference_grant(namespace: &str, responder: &ServiceName) -> ReferenceGra
 }
 
 /// The consent that Certificates of a namespace need to publish a Secret in another one. It is the other namespace's to
-/// give, so that it bears no label of gatecert's.
+/// give, so that it bears no label of gatecert's. One for each Secret: applying another takes none back.
 pub fn secret_grant(namespace: &str, secret: &ObjectName) -> ReferenceGrant {
-    let name = format!("certificates-of-{namespace}");
+    let name = format!("certificates-of-{namespace}-for-{}", secret.name);
+    let name: String = name.chars().take(MAX_NAME).collect();
+    let name = name.trim_end_matches(['-', '.']).to_owned();
     let mut grant = grant(ObjectName::new(&secret.namespace, name), "Secret", &secret.name);
     grant.spec.from = vec![GrantFrom {
         group: gatecert_api::GROUP.to_owned(),

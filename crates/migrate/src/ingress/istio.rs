@@ -59,23 +59,15 @@ impl Conversion<'_> {
         if from == to {
             return;
         }
-        let grants =
-            self.secrets().into_iter().map(|secret| secret_grant(from, &ObjectName::new(to, secret)));
-        // One object: they all have one name.
-        let Some(grant) = grants.reduce(|mut one, other| {
-            one.spec.to.extend(other.spec.to);
-            one
-        }) else {
-            return;
-        };
-        let mut comments = Comments::default();
-        comments.add(
-            &["spec"],
-            format!(
-                "consent of `{to}`, where Istio reads these Secrets: for whoever administers it to apply"
-            ),
-        );
-        migration.add(&grant, &self.origins(), comments);
+        for secret in self.secrets() {
+            let mut comments = Comments::default();
+            let text = format!(
+                "consent of `{to}`, where Istio reads this Secret: for whoever administers it to apply"
+            );
+            comments.add(&["spec"], text);
+            let grant = secret_grant(from, &ObjectName::new(to, secret));
+            migration.add(&grant, &self.origins(), comments);
+        }
     }
 
     fn servers(&self) -> Vec<Server> {
