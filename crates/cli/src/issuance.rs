@@ -113,23 +113,25 @@ pub(crate) fn check_pair(certificate: &Certificate) -> Result<(), String> {
     facts_of(certificate).map(drop)
 }
 
-/// The directory of a certificate, made ready. It goes with this where nothing came into it, so that whoever gave a wrong
+/// The directory of a certificate, made ready. One that was made for it goes with this where nothing came into it, so that whoever gave a wrong
 /// URL, or stopped the program, finds nothing that looks like a certificate.
 struct Prepared<'a> {
     store: &'a FileStore,
     name: &'a CertificateName,
+    is_new: bool,
 }
 
 impl<'a> Prepared<'a> {
     fn new(store: &'a FileStore, name: &'a CertificateName) -> Result<Self, StoreError> {
-        store.prepare(name)?;
-        Ok(Self { store, name })
+        Ok(Self { store, name, is_new: store.prepare(name)? })
     }
 }
 
 impl Drop for Prepared<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.store.remove_unused(self.name) {
+        if self.is_new
+            && let Err(error) = self.store.remove_unused(self.name)
+        {
             tracing::debug!(name = %self.name, %error, "the directory of what was not issued stays");
         }
     }

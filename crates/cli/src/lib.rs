@@ -151,8 +151,11 @@ fn log(arguments: &Arguments) -> Result<(), Failure> {
         1 => "off,gatecert_acme=debug,gatecert_http01=debug,gatecert_publish=debug",
         _ => "trace",
     };
-    let wanted = std::env::var("GATECERT_LOG").ok();
-    let filter: Targets = wanted.as_deref().unwrap_or(level).parse().map_err(|error| {
+    let wanted = std::env::var_os("GATECERT_LOG");
+    let wanted = wanted.as_ref().map_or_else(|| level.into(), |wanted| wanted.to_string_lossy());
+    // An empty part would be a level.
+    let parts: Vec<_> = wanted.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let filter: Targets = parts.join(",").parse().map_err(|error| {
         Failure::usage(format!("GATECERT_LOG can not be read: {error}"))
             .hint("a level, or several by target: warn,gatecert_acme=debug")
     })?;

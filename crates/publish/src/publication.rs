@@ -47,13 +47,14 @@ impl FileStore {
     }
 
     /// Makes the directory of a certificate ready, and finds out whether [`Self::publish`] could write there: to be
-    /// asked before a CA is asked for a certificate.
+    /// asked before a CA is asked for a certificate. Gives whether there was none.
     ///
     /// # Errors
     /// When files that are not ours are in the way, and when the file system refuses.
-    pub fn prepare(&self, name: &CertificateName) -> Result<(), StoreError> {
+    pub fn prepare(&self, name: &CertificateName) -> Result<bool, StoreError> {
         let _writing = self.writing();
-        self.prepare_entry(name).map(drop)
+        let is_new = self.entry(name).directory().symlink_metadata().is_err();
+        self.prepare_entry(name).map(|_| is_new)
     }
 
     /// Flushed by whatever comes next: before it, there is nothing to lose.

@@ -4,10 +4,11 @@ use crate::error::Failure;
 use async_trait::async_trait;
 use gatecert_fault::Change;
 use gatecert_issue::{Presentation, Solver, SolverError};
+use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -61,7 +62,10 @@ impl WebrootSolver {
         for directory in [well_known, &self.challenges] {
             match fs::create_dir(directory) {
                 Ok(()) => {
-                    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+                    // Not by its name: whoever the webroot belongs to may have put a link there.
+                    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+                    let made = fs::OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
+                    made.set_permissions(fs::Permissions::from_mode(0o755))?;
                     self.made().directories.push(directory.to_owned());
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
