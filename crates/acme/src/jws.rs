@@ -18,29 +18,6 @@ pub(crate) enum KeyId<'a> {
     Jwk,
 }
 
-/// The protected header. Each request is signed anew, and this is most of what that costs beside the signature: so it is
-/// no map.
-#[derive(Serialize)]
-struct Header<'a> {
-    alg: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwk: Option<&'a Jwk>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<&'a str>,
-    url: &'a str,
-}
-
-/// The signed object. All of it is base64url, which JSON takes as it is.
-struct Object {
-    /// Header and payload with a dot between, as they are signed.
-    input: String,
-    /// How long the header is in it.
-    header: usize,
-    signature: String,
-}
-
 /// The signed object as JSON, the body of a request. An empty payload makes it a POST-as-GET (RFC 8555 §6.3); only the
 /// inner object of a key change has no nonce (§7.3.5).
 pub(crate) fn sign(
@@ -55,24 +32,55 @@ pub(crate) fn sign(
         KeyId::Jwk => (None, Some(key.jwk())),
     };
     let header = Header { alg: key.algorithm().as_str(), kid, jwk, nonce, url };
-    Ok(Object::new(&header, payload, |input| key.sign(input))?.to_json())
+    let signed = Signed::new(&header, payload, |input| key.sign(input))?;
+    // Texts under names that are texts do not fail.
+    Ok(serde_json::to_string(&signed.object()).unwrap_or_default())
 }
 
 /// The object that a shared key signs, for an external account binding (RFC 8555 §7.3.4): HS256, `kid`, no nonce.
 pub(crate) fn sign_hs256(key: &hmac::Key, kid: &str, url: &str, payload: &[u8]) -> Result<Value, KeyError> {
     let header = Header { alg: "HS256", kid: Some(kid), jwk: None, nonce: None, url };
-    let object = Object::new(&header, payload, |input| Ok(hmac::sign(key, input).as_ref().to_vec()))?;
-    let (protected, payload) = object.parts();
-    Ok(json!({"protected": protected, "payload": payload, "signature": object.signature}))
+    let signed = Signed::new(&header, payload, |input| Ok(hmac::sign(key, input).as_ref().to_vec()))?;
+    Ok(json!(signed.object()))
 }
 
-impl Object {
+/// The protected header. Each request is signed anew, and this is most of what that costs beside the signature: so it is
+/// no map.
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwk: Option<&'a Jwk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    url: &'a str,
+}
+
+/// The members of a signed object.
+#[derive(Serialize)]
+struct Object<'a> {
+    protected: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+/// What is signed, and the signature.
+struct Signed {
+    /// Header and payload in base64url, with a dot between.
+    input: String,
+    /// How long the header is in it.
+    header: usize,
+    signature: String,
+}
+
+impl Signed {
     fn new(
         header: &Header<'_>,
         payload: &[u8],
         sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, KeyError>,
     ) -> Result<Self, KeyError> {
-        // Texts under names that are texts do not fail.
         let mut input = base64url(serde_json::to_vec(header).unwrap_or_default());
         let header = input.len();
         input.push('.');
@@ -81,21 +89,9 @@ impl Object {
         Ok(Self { input, header, signature })
     }
 
-    fn parts(&self) -> (&str, &str) {
+    fn object(&self) -> Object<'_> {
         let (protected, payload) = self.input.split_at(self.header);
-        (protected, payload.strip_prefix('.').unwrap_or(payload))
-    }
-
-    fn to_json(&self) -> String {
-        let (protected, payload) = self.parts();
-        let parts = [
-            r#"{"protected":""#,
-            protected,
-            r#"","payload":""#,
-            payload,
-            r#"","signature":""#,
-            &self.signature,
-        ];
-        parts.concat() + r#""}"#
+        let payload = payload.strip_prefix('.').unwrap_or(payload);
+        Object { protected, payload, signature: &self.signature }
     }
 }

@@ -78,9 +78,11 @@ pub(crate) enum Scope {
     Namespace(String),
 }
 
-/// A filter as it is written, which can be read.
+/// A filter as it is written, which can be read; without empty parts, which would be a level.
 fn log_filter(text: &str) -> Result<String, ParseError> {
-    text.parse::<Targets>().map(|_| text.to_owned())
+    let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let text = parts.join(",");
+    text.parse::<Targets>().map(|_| text)
 }
 
 impl Options {
