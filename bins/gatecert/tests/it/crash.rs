@@ -4,6 +4,7 @@ use crate::certificate::serve_files;
 use crate::setting::{Setting, finish, gatecert, mode};
 use gatecert_testkit::Pebble;
 use rcgen::{KeyPair, PublicKeyData as _};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -54,10 +55,22 @@ fn orders(log: &Path) -> usize {
     text.lines().filter(|line| line.starts_with("after POST") && line.ends_with("/order-plz")).count()
 }
 
+/// How many orders were gone on with. Of a renewal, Pebble refuses the first order where the certificate that it replaces
+/// has a short number, as one in 256 has, and another one is made without that.
+fn orders_gone_on_with(log: &Path) -> usize {
+    let text = fs::read_to_string(log).unwrap();
+    let order = |line: &'_ str| Some(line.split_once("-order/")?.1.to_owned());
+    text.lines()
+        .filter(|line| line.starts_with("after POST"))
+        .filter_map(order)
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
 /// At most one order, or two where the first can not be gone on with.
-fn check_orders(log: &Path, point: usize, last: &str) {
+fn check_orders(orders: usize, log: &Path, point: usize, last: &str) {
     let most = if is_order_lost(&fs::read_to_string(log).unwrap(), point) { 2 } else { 1 };
-    assert!(orders(log) <= most, "{} orders, killed {last}", orders(log));
+    assert!(orders <= most, "{orders} orders, killed {last}: {}", fs::read_to_string(log).unwrap());
 }
 
 #[tokio::test]
@@ -77,7 +90,7 @@ async fn a_first_issue_at_every_point() {
         assert_eq!(again.code, 0, "killed {last}: {again:#?}");
         let after = pair_in(&out);
         assert!(after.is_some() && (before.is_none() || before == after), "published twice, killed {last}");
-        check_orders(&log, point, &last);
+        check_orders(orders(&log), &log, point, &last);
         assert_eq!(unfinished(&out), Vec::<String>::new(), "killed {last}");
     }
     panic!("there is no end of points");
@@ -98,7 +111,7 @@ async fn a_renewal_at_every_point() {
         let mut forced = issue(&setting, http01, &out, &log);
         let Some(last) = killed_at(point, forced.arg("--force"), &log) else {
             assert_ne!(pair_in(&out).unwrap(), before);
-            assert_eq!(orders(&log), 1);
+            assert_eq!(orders_gone_on_with(&log), 1);
             // One has fewer points where Pebble takes an authorization that it has, as it does once in a hundred times; two in a
             // row are the end.
             if !was_killed {
@@ -117,7 +130,7 @@ async fn a_renewal_at_every_point() {
         if meanwhile != before {
             assert_eq!(pair_in(&out).unwrap(), meanwhile, "published twice, killed {last}");
         }
-        check_orders(&log, point, &last);
+        check_orders(orders_gone_on_with(&log), &log, point, &last);
         assert_eq!(unfinished(&out), Vec::<String>::new(), "killed {last}");
     }
     panic!("there is no end of points");
