@@ -27,7 +27,7 @@ pub(crate) async fn the_api_server_knows_every_field(world: &World) -> Outcome {
     assert!(objects >= 12, "{objects} objects are too few to be all");
     let shown = GUIDE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let shown = shown.collect::<String>();
-    assert_eq!(check(&world.cluster.client, &shown).await?, 5, "certificates and grants of the guide");
+    assert_eq!(check(&world.cluster.client, &shown).await?, 6, "certificates and grants of the guide");
     let typo = "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: typo, namespace: shop}
