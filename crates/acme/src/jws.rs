@@ -70,8 +70,6 @@ struct Object<'a> {
 struct Signed {
     /// Header and payload in base64url, with a dot between.
     input: String,
-    /// How long the header is in it.
-    header: usize,
     signature: String,
 }
 
@@ -82,16 +80,15 @@ impl Signed {
         sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, KeyError>,
     ) -> Result<Self, KeyError> {
         let mut input = base64url(serde_json::to_vec(header).unwrap_or_default());
-        let header = input.len();
         input.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut input);
         let signature = base64url(sign(input.as_bytes())?);
-        Ok(Self { input, header, signature })
+        Ok(Self { input, signature })
     }
 
     fn object(&self) -> Object<'_> {
-        let (protected, payload) = self.input.split_at(self.header);
-        let payload = payload.strip_prefix('.').unwrap_or(payload);
+        // Base64url has no dots.
+        let (protected, payload) = self.input.split_once('.').unwrap_or_default();
         Object { protected, payload, signature: &self.signature }
     }
 }

@@ -14,6 +14,7 @@ mod place;
 mod solver;
 
 pub use explain::{Door, TakenRoute, explain};
+pub use host::ServerHost;
 pub use place::place;
 
 use gatecert_api::{Allowed, Solver};

@@ -26,7 +26,7 @@ const NAMESPACE: &str = "gatecert-system";
 const RESPONDER: (&str, u16) = ("gatecert-responder", 8089);
 
 /// The label of an EndpointSlice that names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// What is seen in the cluster.
 pub(super) struct Inside {

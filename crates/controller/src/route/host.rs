@@ -58,21 +58,21 @@ pub(super) fn is_address(host: &str) -> bool {
 
 /// An entry of an Istio server's `hosts`: a host, perhaps with the namespace that may bind to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ServerHost<'a> {
+pub struct ServerHost<'a> {
     namespace: &'a str,
     /// The host.
-    pub(super) host: &'a str,
+    pub host: &'a str,
 }
 
 impl<'a> ServerHost<'a> {
     /// Reads `host` or `namespace/host`.
-    pub(super) fn parse(entry: &'a str) -> Self {
+    pub fn parse(entry: &'a str) -> Self {
         let (namespace, host) = entry.split_once('/').unwrap_or(("*", entry));
         Self { namespace, host }
     }
 
     /// Whether VirtualServices of `namespace` may bind to it on a Gateway in `home`.
-    pub(super) fn admits(self, namespace: &str, home: &str) -> bool {
+    pub fn admits(self, namespace: &str, home: &str) -> bool {
         match self.namespace {
             "*" => true,
             "." => namespace == home,

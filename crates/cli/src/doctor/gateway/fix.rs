@@ -3,8 +3,9 @@
 use super::GatewayFacts;
 use crate::doctor::certificate::{ISSUER, created};
 use crate::doctor::cluster::name_of;
+use crate::doctor::inside::SERVICE_NAME;
 use crate::doctor::report::{patched, quoted};
-use gatecert_controller::route::{Door, Refusal, RefusalReason};
+use gatecert_controller::route::{Door, Refusal, RefusalReason, ServerHost};
 use gatecert_render::ObjectName;
 use gatecert_render::gateway_api::{self, Listener};
 use gatecert_render::istio::{self, Server};
@@ -19,9 +20,6 @@ const API_GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 
 /// The label of every namespace that has its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-
-/// The label of an EndpointSlice that names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The command for a refusal, where what is known is enough to write it.
 pub(super) fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
@@ -78,19 +76,14 @@ fn istio_gateway<'a>(facts: &'a GatewayFacts, title: &str) -> Option<&'a istio::
         .find(|one: &&istio::Gateway| name_of(*one).to_string() == name)
 }
 
-/// The host of an entry, without the namespace before it.
-fn host_of(entry: &str) -> &str {
-    entry.split_once('/').map_or(entry, |(_, host)| host)
-}
-
 /// Where a server lists a host.
 fn place_of(server: &Server, host: &str) -> Option<usize> {
-    server.hosts.iter().position(|entry| host_of(entry).eq_ignore_ascii_case(host))
+    server.hosts.iter().position(|entry| ServerHost::parse(entry).host.eq_ignore_ascii_case(host))
 }
 
 /// Whether an entry is one by which the name comes in.
 fn is_of_name(facts: &GatewayFacts, entry: &str) -> bool {
-    facts.doors.iter().any(|door| host_of(entry).eq_ignore_ascii_case(&door.host))
+    facts.doors.iter().any(|door| ServerHost::parse(entry).host.eq_ignore_ascii_case(&door.host))
 }
 
 /// Lets the namespace ask for the name.
@@ -124,7 +117,8 @@ fn on_servers(facts: &GatewayFacts, namespace: &str) -> Option<String> {
         let name = name_of(gateway);
         let closed = gateway.spec.servers.iter().enumerate().filter(|(_, server)| {
             let entries: Vec<_> = server.hosts.iter().filter(|entry| is_of_name(facts, entry)).collect();
-            !entries.is_empty() && !entries.iter().any(|entry| is_for(entry, &name.namespace, namespace))
+            !entries.is_empty()
+                && !entries.iter().any(|entry| ServerHost::parse(entry).admits(namespace, &name.namespace))
         });
         let entry = format!("{namespace}/{}", facts.host);
         let operations: Vec<_> = closed
@@ -135,15 +129,6 @@ fn on_servers(facts: &GatewayFacts, namespace: &str) -> Option<String> {
         (!operations.is_empty())
             .then(|| patched(ISTIO_GATEWAYS, &name, gateway.metadata.generation, &operations))
     }))
-}
-
-/// Whether an entry of a Gateway in `home` is for a namespace.
-fn is_for(entry: &str, home: &str, namespace: &str) -> bool {
-    match entry.split_once('/') {
-        None | Some(("*", _)) => true,
-        Some((".", _)) => home == namespace,
-        Some((named, _)) => named == namespace,
-    }
 }
 
 /// Opens the listener of the Gateway API's Gateway that takes routes of its own namespace only.
