@@ -1,7 +1,7 @@
 //! One Certificate, from plan to report.
 
 use crate::budget::{self, Tally};
-use crate::certificates::Interruption;
+use crate::certificates::{Interruption, reference_to};
 use crate::controller::Controller;
 use crate::issuance::{self, Interrupted};
 use crate::issuer::PENDING;
@@ -175,7 +175,7 @@ async fn reconcile_now(certificate: &Certificate, controller: &Controller, turn:
     match outcome {
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
         Outcome::Blocked(_) => {
-            controller.block(ObjectRef::from_obj(certificate));
+            controller.block(reference_to(certificate));
             Action::requeue(LOOK_AT_OBSTACLE)
         }
         Outcome::Interrupted => Action::await_change(),

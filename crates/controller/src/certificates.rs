@@ -25,21 +25,30 @@ pub(crate) struct Certificates {
 struct Index {
     /// The Certificates that want a Secret, the oldest first.
     by_secret: HashMap<ObjectName, Vec<Rival>>,
-    /// The Secret that a Certificate wants, so that it can be taken out of the map above, and the generation that wants it.
-    wants: HashMap<String, (ObjectName, i64)>,
+    /// The Certificates that are there, by their uids.
+    known: HashMap<String, Known>,
     /// Statuses that were written and may not have come back by the watch.
     written: HashMap<String, Box<(String, CertificateStatus)>>,
     /// Statuses that could not be written. They hold what else is lost: failures, what was ordered.
     unwritten: HashMap<String, CertificateStatus>,
     /// Up to which version a request for a renewal has been obeyed.
     obeyed: HashMap<String, u64>,
-    /// When the CA is asked again about the renewal of a certificate. The status has an earlier time where the answer in between
-    /// was the same: that alone is not worth a write.
-    questions: HashMap<String, Timestamp>,
     /// How many looks in a row the API server had no answer for.
     unanswered: HashMap<String, u32>,
     /// Issuances under way, and the generation that each is for.
     running: HashMap<String, (i64, watch::Sender<Option<Interruption>>)>,
+}
+
+/// What is kept of a Certificate that is there.
+#[derive(Debug)]
+struct Known {
+    /// The generation that was seen last.
+    generation: i64,
+    /// The Secret that it wants, so that it can be taken out of those that want it.
+    secret: ObjectName,
+    /// When the CA is asked again about the renewal of its certificate. The status has an earlier time where the answer in between
+    /// was the same: that alone is not worth a write.
+    ask_at: Option<Timestamp>,
 }
 
 /// A Certificate among those that want one Secret. Nearly always it is alone, so that these are in vectors: a map of one
@@ -47,7 +56,7 @@ struct Index {
 #[derive(Debug)]
 struct Rival {
     /// When it was created, and its uid where that is the same.
-    age: (String, String),
+    age: (Option<Timestamp>, String),
     name: ObjectName,
 }
 
@@ -91,9 +100,13 @@ pub(crate) fn owner_of(certificate: &Certificate) -> Owner {
     }
 }
 
-fn age_of(certificate: &Certificate) -> (String, String) {
-    let created = certificate.creation_timestamp().map(|time| time.0.to_string());
-    (created.unwrap_or_default(), certificate.uid().unwrap_or_default())
+/// A Certificate as queues name it. They keep that for as long as it is there, and need neither uid nor version.
+pub(crate) fn reference_to(certificate: &Certificate) -> ObjectRef<Certificate> {
+    ObjectRef::new(&certificate.name_any()).within(&certificate.namespace().unwrap_or_default())
+}
+
+fn age_of(certificate: &Certificate) -> (Option<Timestamp>, String) {
+    (certificate.creation_timestamp().map(|time| time.0), certificate.uid().unwrap_or_default())
 }
 
 impl Certificates {
@@ -116,7 +129,7 @@ impl Certificates {
                 if matches!(event, Event::Apply(_)) {
                     index.forget_written(certificate);
                 }
-                changed.push(ObjectRef::from_obj(certificate));
+                changed.push(reference_to(certificate));
                 changed
             }
             Event::Delete(certificate) => {
@@ -165,24 +178,24 @@ impl Certificates {
             let is_near = namespace.is_none() || namespace == certificate.metadata.namespace.as_deref();
             reference.kind.unwrap_or_default() == kind && reference.name == name && is_near
         });
-        of_it.iter().map(|certificate| ObjectRef::from_obj(&**certificate)).collect()
+        of_it.iter().map(|certificate| reference_to(certificate)).collect()
     }
 
     /// A Certificate as it is now, if it is still there.
     pub(crate) fn current(&self, certificate: &Certificate) -> Option<Arc<Certificate>> {
-        let current = self.store.get(&ObjectRef::from_obj(certificate))?;
+        let current = self.store.get(&reference_to(certificate))?;
         (current.uid() == certificate.uid()).then_some(current)
     }
 
     /// How a Certificate stands, as far as is known: the status that was to be written last, whether or not it was.
     pub(crate) fn status(&self, certificate: &Certificate) -> CertificateStatus {
         let uid = certificate.uid().unwrap_or_default();
-        let (unwritten, question) = {
+        let (unwritten, ask_at) = {
             let index = self.index();
-            (index.unwritten.get(&uid).cloned(), index.questions.get(&uid).copied())
+            (index.unwritten.get(&uid).cloned(), index.known.get(&uid).and_then(|known| known.ask_at))
         };
         let mut status = unwritten.unwrap_or_else(|| self.written_status(certificate));
-        if let Some((ari, ask_at)) = status.ari.as_mut().zip(question) {
+        if let Some((ari, ask_at)) = status.ari.as_mut().zip(ask_at) {
             ari.ask_again_at = Time(ask_at);
         }
         status
@@ -190,9 +203,8 @@ impl Certificates {
 
     /// Notes when the CA is asked again about the renewal of a certificate.
     pub(crate) fn will_ask(&self, certificate: &Certificate, ask_at: Timestamp) {
-        let (mut index, uid) = (self.index(), certificate.uid().unwrap_or_default());
-        if index.wants.contains_key(&uid) {
-            index.questions.insert(uid, ask_at);
+        if let Some(known) = self.index().known.get_mut(&certificate.uid().unwrap_or_default()) {
+            known.ask_at = Some(ask_at);
         }
     }
 
@@ -218,7 +230,7 @@ impl Certificates {
     /// Remembers a status that could not be written.
     pub(crate) fn did_not_write(&self, certificate: &Certificate, status: CertificateStatus) {
         let (mut index, uid) = (self.index(), certificate.uid().unwrap_or_default());
-        if index.wants.contains_key(&uid) {
+        if index.known.contains_key(&uid) {
             index.unwritten.insert(uid, status);
         }
     }
@@ -234,7 +246,7 @@ impl Certificates {
     /// Notes that a request was obeyed. `after` is the Certificate without it.
     pub(crate) fn obeyed(&self, after: &Certificate) {
         let (mut index, uid) = (self.index(), after.uid().unwrap_or_default());
-        if let Some(version) = version(after).filter(|_| index.wants.contains_key(&uid)) {
+        if let Some(version) = version(after).filter(|_| index.known.contains_key(&uid)) {
             index.obeyed.insert(uid, version);
         }
     }
@@ -242,7 +254,7 @@ impl Certificates {
     /// Notes that the API server had no answer, and gives how often that was so in a row before.
     pub(crate) fn was_not_answered(&self, certificate: &Certificate) -> u32 {
         let (mut index, uid) = (self.index(), certificate.uid().unwrap_or_default());
-        if !index.wants.contains_key(&uid) {
+        if !index.known.contains_key(&uid) {
             return 0;
         }
         let count = index.unanswered.entry(uid).or_default();
@@ -258,7 +270,7 @@ impl Certificates {
     /// Whether a Certificate is there, and whether an issuance of it is under way.
     pub(crate) fn is_known_and_running(&self, uid: &str) -> (bool, bool) {
         let index = self.index();
-        (index.wants.contains_key(uid), index.running.contains_key(uid))
+        (index.known.contains_key(uid), index.running.contains_key(uid))
     }
 
     /// Marks an issuance as under way. It comes to nothing at once where the Certificate is another one by now, or gone.
@@ -266,9 +278,9 @@ impl Certificates {
         let uid = certificate.uid().unwrap_or_default();
         let generation = certificate.metadata.generation.unwrap_or_default();
         let mut index = self.index();
-        let come_to_nothing = match index.wants.get(&uid) {
+        let come_to_nothing = match index.known.get(&uid) {
             None => Some(Interruption::Deleted),
-            Some((_, known)) if *known != generation => Some(Interruption::Changed),
+            Some(known) if known.generation != generation => Some(Interruption::Changed),
             Some(_) => None,
         };
         let (sender, interruption) = watch::channel(come_to_nothing);
@@ -321,21 +333,30 @@ impl Index {
         let secret = secret_of(certificate);
         let generation = certificate.metadata.generation.unwrap_or_default();
         let mut released = Vec::new();
-        if self.wants.get(&uid).is_none_or(|(wanted, _)| *wanted != secret) {
-            released = self.release(&uid);
-            let name = ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
-            let rival = Rival { age: age_of(certificate), name };
-            let rivals = self.by_secret.entry(secret.clone()).or_default();
-            let place = rivals.partition_point(|other| other.age < rival.age);
-            rivals.insert(place, rival);
+        match self.known.get_mut(&uid) {
+            Some(known) if known.secret == secret => known.generation = generation,
+            _ => {
+                released = self.release(&uid);
+                self.want(&secret, certificate);
+                self.known.insert(uid.clone(), Known { generation, secret, ask_at: None });
+            }
         }
-        self.wants.insert(uid.clone(), (secret, generation));
         if let Some((of, running)) = self.running.get(&uid)
             && generation != *of
         {
             running.send_replace(Some(Interruption::Changed));
         }
         released
+    }
+
+    /// Puts a Certificate among those that want a Secret.
+    fn want(&mut self, secret: &ObjectName, certificate: &Certificate) {
+        let name = ObjectName::new(certificate.namespace().unwrap_or_default(), certificate.name_any());
+        let rival = Rival { age: age_of(certificate), name };
+        // Left alone, a vector begins with room for four.
+        let rivals = self.by_secret.entry(secret.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let place = rivals.partition_point(|other| other.age < rival.age);
+        rivals.insert(place, rival);
     }
 
     /// Forgets a status that was written, once the store has that version or a later one.
@@ -360,7 +381,6 @@ impl Index {
         self.written.remove(uid);
         self.unwritten.remove(uid);
         self.obeyed.remove(uid);
-        self.questions.remove(uid);
         self.unanswered.remove(uid);
         if let Some((_, running)) = self.running.get(uid) {
             running.send_replace(Some(Interruption::Deleted));
@@ -370,12 +390,12 @@ impl Index {
 
     /// Takes a Certificate away from the Secret that it wants, and gives the others that want it.
     fn release(&mut self, uid: &str) -> Vec<ObjectRef<Certificate>> {
-        let Some((secret, _)) = self.wants.remove(uid) else { return Vec::new() };
-        let Some(rivals) = self.by_secret.get_mut(&secret) else { return Vec::new() };
+        let Some(known) = self.known.remove(uid) else { return Vec::new() };
+        let Some(rivals) = self.by_secret.get_mut(&known.secret) else { return Vec::new() };
         rivals.retain(|rival| rival.age.1 != uid);
         let left: Vec<_> = rivals.iter().map(Rival::reference).collect();
         if left.is_empty() {
-            self.by_secret.remove(&secret);
+            self.by_secret.remove(&known.secret);
         }
         left
     }
@@ -384,7 +404,7 @@ impl Index {
     fn keep_only(&mut self, listed: &[Arc<Certificate>]) -> Vec<ObjectRef<Certificate>> {
         listed.iter().for_each(|certificate| self.forget_written(certificate));
         let listed: HashSet<_> = listed.iter().filter_map(|certificate| certificate.uid()).collect();
-        let gone: Vec<_> = self.wants.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        let gone: Vec<_> = self.known.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
         gone.iter().flat_map(|uid| self.forget(uid)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use crate::budget::Budgets;
 use crate::caches::Caches;
 use crate::certificate;
-use crate::certificates::Certificates;
+use crate::certificates::{Certificates, reference_to};
 use crate::fence::Fence;
 use crate::follow::follow;
 use crate::issuer::{self, IssuerKey, IssuerObject, Issuers};
@@ -211,16 +211,24 @@ async fn watch_own(
     };
     let api = scoped(client, scope);
     let all = watcher::Config::default();
-    tasks.spawn(follow(api, all, Some(writer), forget_last_applied, see_certificate, certificates_synced));
+    tasks.spawn(follow(api, all, Some(writer), without_excess, see_certificate, certificates_synced));
     // Both lists come at once. What they ask to be looked at waits in the queue until both are known.
     let _ = secrets_known.wait_for(|known| *known).await;
     let _ = certificates_known.wait_for(|known| *known).await;
     (certificates, secrets)
 }
 
-/// What `kubectl apply` keeps in an annotation is the object once more.
-fn forget_last_applied(certificate: &mut Certificate) {
+/// What `kubectl apply` keeps in an annotation is the object once more; and a list that is read has room for four, where most
+/// have one or two.
+fn without_excess(certificate: &mut Certificate) {
     certificate.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    if let Some(dns_names) = &mut certificate.spec.dns_names {
+        dns_names.shrink_to_fit();
+    }
+    if let Some(status) = &mut certificate.status {
+        status.conditions.shrink_to_fit();
+        status.recent_orders.shrink_to_fit();
+    }
 }
 
 fn is_account_key(event: &watcher::Event<Secret>) -> bool {
@@ -384,7 +392,7 @@ impl Controller {
     /// Has the other Certificates looked at that want a Secret which one of them has written: the watch has nothing to tell of what
     /// is known already.
     pub(crate) fn look_at_rivals(&self, certificate: &Certificate, secret: &ObjectName) {
-        let own = ObjectRef::from_obj(certificate);
+        let own = reference_to(certificate);
         self.look_at(self.certificates.of_secret(secret).into_iter().filter(|reference| *reference != own));
     }
 
@@ -438,6 +446,28 @@ impl Controller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_is_kept_without_excess() {
+        let condition = |kind| {
+            json!({
+                "type": kind, "status": "True", "reason": "Issued", "message": "", "lastTransitionTime": "2026-11-26T12:00:00Z",
+            })
+        };
+        let order = json!({"url": "https://ca.test/order/1", "time": "2026-11-26T12:00:00Z", "type": "New"});
+        let object = json!({
+            "apiVersion": "gatecert.dev/v1", "kind": "Certificate",
+            "metadata": {"name": "www", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+            "spec": {"secretName": "www", "issuerRef": {"name": "le"}, "dnsNames": ["www.example.com"]},
+            "status": {"conditions": [condition("Ready"), condition("Issuing")], "recentOrders": [order]},
+        });
+        let mut certificate: Certificate = serde_json::from_str(&object.to_string()).unwrap();
+        without_excess(&mut certificate);
+        assert!(certificate.annotations().is_empty());
+        let (dns_names, status) = (certificate.spec.dns_names.unwrap(), certificate.status.unwrap());
+        assert_eq!(dns_names.capacity(), 1);
+        assert_eq!((status.conditions.capacity(), status.recent_orders.capacity()), (2, 1));
+    }
 
     #[tokio::test]
     async fn a_look_that_panics_ends_no_other() {

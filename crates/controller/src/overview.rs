@@ -17,15 +17,18 @@ const NAMES: usize = 3;
 /// Namespace and name.
 type Key = (String, String);
 
+/// In boxes: a tree that is filled in order leaves half the room of its nodes empty.
+type Held = BTreeMap<Key, Box<CertificateSummary>>;
+
 /// The Certificates as the watch of this replica shows them.
 #[derive(Debug, Default)]
 pub(crate) struct Overview(Mutex<Rows>);
 
 #[derive(Debug, Default)]
 struct Rows {
-    held: BTreeMap<Key, CertificateSummary>,
+    held: Held,
     /// What a list has brought so far; it takes the place of the rows when it is whole.
-    listed: Option<BTreeMap<Key, CertificateSummary>>,
+    listed: Option<Held>,
     /// How many there are beside those that are held.
     left_out: usize,
     left_out_of_list: usize,
@@ -50,7 +53,7 @@ impl Overview {
         let mut rows = self.rows();
         match event {
             Event::Init => {
-                rows.listed = Some(BTreeMap::new());
+                rows.listed = Some(Held::new());
                 rows.left_out_of_list = 0;
             }
             Event::InitApply(certificate) => {
@@ -75,7 +78,7 @@ impl Overview {
 
     /// Looks at all that are held.
     pub(crate) fn each(&self, mut look: impl FnMut(&CertificateSummary)) {
-        self.rows().held.values().for_each(&mut look);
+        self.rows().held.values().for_each(|row| look(row));
     }
 
     /// How they are now.
@@ -106,16 +109,16 @@ impl Overview {
             )
         });
         let left_out = all.len().saturating_sub(most) + rows.left_out;
-        (all.into_iter().take(most).cloned().collect(), left_out)
+        (all.into_iter().take(most).map(|row| (**row).clone()).collect(), left_out)
     }
 }
 
 /// Puts one in its place, if there is room.
-fn set(rows: &mut BTreeMap<Key, CertificateSummary>, certificate: &Certificate) -> bool {
+fn set(rows: &mut Held, certificate: &Certificate) -> bool {
     let key = key(certificate);
     let has_room = rows.len() < MOST || rows.contains_key(&key);
     if has_room {
-        rows.insert(key, CertificateSummary::of(certificate, NAMES));
+        rows.insert(key, Box::new(CertificateSummary::of(certificate, NAMES)));
     }
     has_room
 }
