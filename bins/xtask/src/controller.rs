@@ -7,6 +7,7 @@ use gatecert_testkit::{Process, https_client};
 use kube::Client;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Instant;
 use tempfile::TempDir;
 
 /// Where the controller's responder is.
@@ -14,6 +15,9 @@ pub(crate) const RESPONDER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
 /// The port of it.
 pub(crate) const RESPONDER_PORT: u16 = 8089;
+
+/// The port of its health and its status page.
+const HEALTH_PORT: u16 = 8081;
 
 /// The user that the controller is to the API server.
 pub(crate) const USER: &str = "system:serviceaccount:gatecert-system:gatecert";
@@ -29,13 +33,32 @@ pub(crate) async fn install(client: &Client) -> Result<()> {
 
 /// Starts the controller, which logs by `filter`, and waits until it is ready.
 pub(crate) async fn start(server: &ApiServer, program: &Path, filter: &str) -> Result<Process> {
+    let (mut process, _) = launch(server, program, filter).await?;
+    let client = https_client("", &[])?;
+    process
+        .wait_ready(|| {
+            let asked = client.get(ready_url()).send();
+            async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
+        })
+        .await?;
+    Ok(process)
+}
+
+/// Where a controller says whether it is ready.
+pub(crate) fn ready_url() -> String {
+    format!("http://{RESPONDER}:{HEALTH_PORT}/readyz")
+}
+
+/// Starts the controller, which logs by `filter`. Gives when that was, too: its token is asked for before.
+#[allow(clippy::disallowed_methods, reason = "benchmarks need the time")]
+pub(crate) async fn launch(server: &ApiServer, program: &Path, filter: &str) -> Result<(Process, Instant)> {
     let directory = TempDir::with_prefix("gatecert-controller-")?;
     // The rights that it is installed with, and no more.
     let token = server.service_account_token("gatecert-system", "gatecert").await?;
     let kubeconfig = directory.path().join("kubeconfig");
     std::fs::write(&kubeconfig, server.kubeconfig_for(&token))?;
     let kubeconfig = kubeconfig.display().to_string();
-    let [responder, health] = [format!("{RESPONDER}:{RESPONDER_PORT}"), format!("{RESPONDER}:8081")];
+    let [responder, health] = [format!("{RESPONDER}:{RESPONDER_PORT}"), format!("{RESPONDER}:{HEALTH_PORT}")];
     let arguments = [
         "--namespace",
         "gatecert-system",
@@ -47,15 +70,7 @@ pub(crate) async fn start(server: &ApiServer, program: &Path, filter: &str) -> R
         filter,
         "--log-json",
     ];
-    let mut process =
-        Process::start("gatecert-controller", program, &arguments, &[("KUBECONFIG", kubeconfig)], directory)?;
-    let client = https_client("", &[])?;
-    let ready = format!("http://{health}/readyz");
-    process
-        .wait_ready(|| {
-            let asked = client.get(&ready).send();
-            async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
-        })
-        .await?;
-    Ok(process)
+    let kubeconfig = [("KUBECONFIG", kubeconfig)];
+    let begun = Instant::now();
+    Ok((Process::start("gatecert-controller", program, &arguments, &kubeconfig, directory)?, begun))
 }

@@ -6,6 +6,7 @@ mod bench_micro;
 mod bench_peers;
 mod bench_responder;
 mod bench_shards;
+mod bench_start;
 mod cargo;
 mod chart;
 mod cluster_demo;
@@ -81,6 +82,8 @@ enum Bench {
     Micro(bench_micro::Arguments),
     /// A hundred thousand certificates, split over controllers, in virtual time.
     Shards(bench_shards::Arguments),
+    /// How long the programs take to start: the command line's help, and the controller until it is ready.
+    Start(bench_start::Arguments),
     /// The controller: many Certificates at once, on an API server and Pebble.
     Scale(scale::Arguments),
 }
@@ -103,6 +106,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(Bench::Responder(arguments)) => bench_responder::run(&arguments),
         Task::Bench(Bench::Micro(arguments)) => bench_micro::run(&arguments),
         Task::Bench(Bench::Shards(arguments)) => bench_shards::run(&arguments),
+        Task::Bench(Bench::Start(arguments)) => bench_start::run(&arguments),
         Task::Bench(Bench::Scale(arguments)) => scale::run(&arguments),
     }
 }

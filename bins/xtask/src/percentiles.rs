@@ -11,6 +11,20 @@ pub(crate) fn milliseconds(times: &[Duration]) -> Value {
     json!({"count": times.len(), "min": at(0), "p50": at(50), "p95": at(95), "p99": at(99), "max": at(100)})
 }
 
+/// The same for people.
+pub(crate) fn text(times: &Value) -> String {
+    let at = |name: &str| &times[name];
+    format!(
+        "p50 {} ms, p95 {} ms, p99 {} ms ({} to {} ms, {} in all)",
+        at("p50"),
+        at("p95"),
+        at("p99"),
+        at("min"),
+        at("max"),
+        at("count")
+    )
+}
+
 /// By the nearest rank, of sorted times.
 fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;

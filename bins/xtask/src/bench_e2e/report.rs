@@ -1,5 +1,6 @@
 //! The figures as text, made from their JSON.
 
+use crate::percentiles::text as times;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -37,19 +38,6 @@ pub(super) fn text(figures: &Value) -> String {
         let _ = writeln!(text, "{:44} {}", "  debounce and convergence, times by hand", run["pushTimeRatio"]);
     }
     text
-}
-
-fn times(times: &Value) -> String {
-    let at = |name: &str| &times[name];
-    format!(
-        "p50 {} ms, p95 {} ms, p99 {} ms ({} to {} ms, {} in all)",
-        at("p50"),
-        at("p95"),
-        at("p99"),
-        at("min"),
-        at("max"),
-        at("count")
-    )
 }
 
 fn pushes(text: &mut String, what: &str, istiod: &Value) {

@@ -7,20 +7,26 @@ use super::requests::Requests;
 use super::usage::Usage;
 use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gatecert_api::Certificate;
+use gatecert_api::{Certificate, annotation};
 use gatecert_render::{ObjectName, Owner, Publication, published_secret};
 use gatecert_testkit::Process;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
+use kube::core::Request;
 use kube::{Api, ResourceExt as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the first start may take to write a status for each.
 const PATIENCE: Duration = Duration::from_secs(900);
+
+/// How many objects are in a page of the controller's lists.
+const PAGE: u32 = 500;
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -33,6 +39,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(plane: &Plane, program: &Path, count: usize) -> Result<Value> {
     publish(plane, count).await?;
+    let lists = read_lists(plane).await?;
     let (mut controller, first) = start(plane, program, count).await?;
     // It gives its Lease back, for which the next one would have to wait else.
     controller.signal("TERM")?;
@@ -44,7 +51,35 @@ pub(super) async fn run(plane: &Plane, program: &Path, count: usize) -> Result<V
     let after = Requests::of(plane).since(&before);
     drop(controller);
     let idle = after.api.into_iter().chain(after.ca).collect();
-    Ok(report::published(count, &first, &second, &idle))
+    Ok(report::published(count, lists, &first, &second, &idle))
+}
+
+/// How many seconds a start's lists take by themselves: the Certificates, for the replica and for whoever leads, and gatecert's
+/// Secrets, all at once, by a client that keeps nothing of them.
+#[allow(clippy::disallowed_methods, reason = "a benchmark needs the time")]
+async fn read_lists(plane: &Plane) -> Result<f64> {
+    let certificates = || read_list(plane, "/apis/gatecert.dev/v1/certificates", None);
+    let ours = format!("{}={}", annotation::MANAGED_BY, annotation::MANAGER);
+    let begin = Instant::now();
+    tokio::try_join!(certificates(), certificates(), read_list(plane, "/api/v1/secrets", Some(ours)))?;
+    Ok(rounded(begin.elapsed().as_secs_f64()))
+}
+
+/// Reads a list to its end, in the controller's pages.
+async fn read_list(plane: &Plane, path: &str, label_selector: Option<String>) -> Result<()> {
+    /// What is read of a page.
+    #[derive(Deserialize)]
+    struct Page {
+        metadata: ListMeta,
+    }
+    let mut wanted = ListParams { limit: Some(PAGE), label_selector, ..ListParams::default() };
+    loop {
+        let page: Page = plane.client.request(Request::new(path).list(&wanted)?).await?;
+        wanted.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if wanted.continue_token.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 /// Starts the controller, and gives what that took when nothing is left to do.
