@@ -142,7 +142,16 @@ impl Refusal {
     pub fn is_of_issuer(&self) -> bool {
         self.reason == RefusalReason::NotAllowed && self.message.starts_with(entitlement::OF_ISSUER)
     }
+
+    /// The gateway that can not be asked, as [`Door::gateways`] has it; `None` where something else is the matter.
+    pub fn silent_gateway(&self) -> Option<&str> {
+        let (gateway, _) = self.message.split_once(CAN_NOT_BE_ASKED)?;
+        (self.reason == RefusalReason::GatewayNotReady).then_some(gateway)
+    }
 }
+
+/// What a message says of a gateway, behind its title.
+const CAN_NOT_BE_ASKED: &str = " can not be asked: ";
 
 /// Kinds of refusals; their names are the reasons of conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod gateway;
+mod gateway_api;
 mod manifest;
 mod migration;
 mod secret;
@@ -72,6 +73,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::a_sidecar_that_demands_tls,
         gateway::a_gateway_that_is_passed_over,
         gateway::other_gateways,
+        gateway_api::listeners_that_take_no_route,
         secret::what_clients_refuse,
         secret::what_is_no_certificate_yet,
         secret::what_is_not_written,

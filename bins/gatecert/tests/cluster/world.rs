@@ -7,6 +7,7 @@ use gatecert_render::{Answer, Challenge, ObjectName, Owner, VirtualServiceRoute,
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, base64, namespace};
 use gatecert_testkit::served_chain;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -248,6 +249,17 @@ data: {{tls.crt: {chain}, tls.key: {key}}}
             };
             api.patch(name, &PatchParams::default(), &patch).await?;
         }
+        Ok(())
+    }
+
+    /// Gives a namespace the labels of a fix as they are printed, in a line with `kubectl label namespace`.
+    pub async fn label(&self, fix: &str) -> Outcome {
+        let command = fix.lines().find_map(|line| line.strip_prefix("kubectl label namespace "));
+        let (namespace, labels) = command.and_then(|command| command.split_once(' ')).ok_or("no command")?;
+        let labels: Value = labels.split(' ').filter_map(|label| label.split_once('=')).collect();
+        let api: Api<Namespace> = Api::all(self.cluster.client.clone());
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        api.patch(namespace, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Which gateway takes the name and the challenge's path, and whether a challenge may have a route there.
 
 mod fix;
+mod listeners;
 
 use super::issuer::Meant;
 use super::kind::Kind;
@@ -25,6 +26,8 @@ pub(super) struct GatewayFacts {
     pub(super) istio_gateways: Vec<Arc<istio::Gateway>>,
     /// The Gateway API's Gateways.
     pub(super) gateways: Vec<Arc<gateway_api::Gateway>>,
+    /// Its ListenerSets.
+    pub(super) listener_sets: Vec<Arc<gateway_api::ListenerSet>>,
     /// The namespace that asks for the name, or would.
     pub(super) namespace: Option<String>,
     /// The Secret that the Certificate writes.
@@ -271,6 +274,7 @@ mod tests {
             virtual_services,
             istio_gateways: Vec::new(),
             gateways: Vec::new(),
+            listener_sets: Vec::new(),
             namespace: Some("shop".into()),
             secret: Some(ObjectName::new("infra", "www-tls")),
             issuer: None,
@@ -377,18 +381,19 @@ mod tests {
         assert!(of_another.contains("metadata: {name: www-tls, namespace: web}"), "{of_another}");
         assert!(of_another.contains("secretNamespace: infra"), "{of_another}");
         assert!(of_another.contains("issuerRef: {name: le, kind: ClusterIssuer}"), "{of_another}");
-        let listener = not_allowed("it is so: do this", &|facts: &mut GatewayFacts| {
-            let allowed = json!({"namespaces": {"from": "Same"}});
-            let gateway = json!({
-                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-                "metadata": {"name": "a", "namespace": "infra"},
-                "spec": {"gatewayClassName": "istio", "listeners": [{
-                    "name": "http", "port": 80, "protocol": "HTTP", "hostname": "www.example.com",
-                    "allowedRoutes": allowed,
-                }]},
+        let listener =
+            not_allowed("listener http of Gateway infra/a, which: do this", &|facts: &mut GatewayFacts| {
+                let allowed = json!({"namespaces": {"from": "Same"}});
+                let gateway = json!({
+                    "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+                    "metadata": {"name": "a", "namespace": "infra"},
+                    "spec": {"gatewayClassName": "istio", "listeners": [{
+                        "name": "http", "port": 80, "protocol": "HTTP", "hostname": "www.example.com",
+                        "allowedRoutes": allowed,
+                    }]},
+                });
+                facts.gateways = vec![Arc::new(serde_json::from_value(gateway).unwrap())];
             });
-            facts.gateways = vec![Arc::new(serde_json::from_value(gateway).unwrap())];
-        });
         assert!(
             listener.starts_with("kubectl -n infra patch gateways.gateway.networking.k8s.io/a "),
             "{listener}"
@@ -401,7 +406,7 @@ mod tests {
     #[test]
     fn what_should_be_asked_is_shown() {
         let not_ready = |change: &dyn Fn(&mut GatewayFacts)| {
-            commands(RefusalReason::GatewayNotReady, "Gateway infra/a can not: do this", change)
+            commands(RefusalReason::GatewayNotReady, "Gateway infra/a can not be asked: do this", change)
         };
         let behind = not_ready(&|facts: &mut GatewayFacts| {
             let labels = [("istio".to_owned(), "public".to_owned())].into();
@@ -422,6 +427,13 @@ mod tests {
         assert_eq!(
             not_ready(&|_: &mut GatewayFacts| {}),
             "kubectl -n infra describe gateways.gateway.networking.k8s.io a"
+        );
+        let message = "Ingress class a b can not be asked: do this";
+        assert_eq!(
+            commands(RefusalReason::GatewayNotReady, message, |facts| facts.doors.clear()),
+            "kubectl describe ingressclasses 'a b'\n\
+             kubectl get ingresses,services --all-namespaces -o wide\n\
+             kubectl get pods --all-namespaces -l istio=ingressgateway"
         );
     }
 

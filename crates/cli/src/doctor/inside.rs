@@ -167,6 +167,7 @@ impl<'a> Subject<'a> {
             virtual_services: self.gathered.virtual_services.clone(),
             istio_gateways: self.gathered.cluster.istio_gateways.clone(),
             gateways: self.gathered.cluster.gateways.clone(),
+            listener_sets: self.gathered.cluster.listener_sets.clone(),
             namespace: self.namespace.clone(),
             secret: self.certificate().map(secret_of),
             issuer: self.issuer.clone(),

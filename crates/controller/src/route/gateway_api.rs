@@ -7,7 +7,7 @@ use super::entitlement::{Served, selects, served_by_others};
 use super::host::{Fit, fit, is_address};
 use super::others::{name_of, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{Probe, Refusal, RefusalReason};
+use super::{CAN_NOT_BE_ASKED, Probe, Refusal, RefusalReason};
 use crate::cluster::Service;
 use gatecert_api::ParentReference as Chosen;
 use gatecert_render::ObjectName;
@@ -215,7 +215,7 @@ impl<'a> Listening<'a> {
                 found
             }
             Err(why) => {
-                let message = format!("{gateway} can not be asked: {why}");
+                let message = format!("{gateway}{CAN_NOT_BE_ASKED}{why}");
                 Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
             }
         }

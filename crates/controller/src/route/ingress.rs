@@ -7,7 +7,7 @@ use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, fit_one_label, is_address};
 use super::others::{namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{Probe, Refusal, RefusalReason, gateway_api, istio};
+use super::{CAN_NOT_BE_ASKED, Probe, Refusal, RefusalReason, gateway_api, istio};
 use crate::cluster::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
@@ -86,7 +86,7 @@ impl<'a> Class<'a> {
                 Found { routes: vec![route], probes: vec![probe], ..Found::default() }
             }
             Err(why) => {
-                let message = format!("{title} can not be asked: {why}, or name addresses in the solver");
+                let message = format!("{title}{CAN_NOT_BE_ASKED}{why}, or name addresses in the solver");
                 Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
             }
         }

@@ -8,7 +8,7 @@ use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, ServerHost, fit, is_address, most_specific};
 use super::others::{Others, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
+use super::{BypassPlace, CAN_NOT_BE_ASKED, Probe, Refusal, RefusalReason, endpoints};
 use crate::cluster::Service;
 use binding::{admitted, is_bound};
 use gatecert_api::GatewayReference;
@@ -385,7 +385,7 @@ impl<'a> Workload<'a> {
                 found
             }
             Err(why) => {
-                let message = format!("{gateway} can not be asked: {why}");
+                let message = format!("{gateway}{CAN_NOT_BE_ASKED}{why}");
                 Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
             }
         }

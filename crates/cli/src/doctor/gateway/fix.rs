@@ -1,13 +1,13 @@
 //! Commands that mend what keeps a challenge from a gateway.
 
 use super::GatewayFacts;
+use super::listeners::{self, API_GATEWAYS};
 use crate::doctor::certificate::{ISSUER, created};
 use crate::doctor::cluster::name_of;
 use crate::doctor::inside::SERVICE_NAME;
 use crate::doctor::report::{patched, quoted};
 use gatecert_controller::route::{Door, Refusal, RefusalReason, ServerHost};
 use gatecert_render::ObjectName;
-use gatecert_render::gateway_api::{self, Listener};
 use gatecert_render::istio::{self, Server};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Istio's Gateways, as kubectl names them.
 const ISTIO_GATEWAYS: &str = "gateways.networking.istio.io";
 
-/// The Gateway API's Gateways, as kubectl names them.
-const API_GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
-
-/// The label of every namespace that has its name.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// The labels of the Pods of Istio's Ingress classes, as kubectl takes them.
+const INGRESS_PODS: &str = "istio=ingressgateway";
 
 /// The command for a refusal, where what is known is enough to write it.
 pub(super) fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
@@ -93,7 +90,7 @@ fn allowed(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
         return in_issuer(facts, namespace);
     }
     on_servers(facts, namespace)
-        .or_else(|| on_listeners(facts, namespace))
+        .or_else(|| listeners::admitted(facts, refusal, namespace))
         .or_else(|| in_issuer(facts, namespace))
         .or_else(|| beside_route(facts))
 }
@@ -131,41 +128,6 @@ fn on_servers(facts: &GatewayFacts, namespace: &str) -> Option<String> {
     }))
 }
 
-/// Opens the listener of the Gateway API's Gateway that takes routes of its own namespace only.
-fn on_listeners(facts: &GatewayFacts, namespace: &str) -> Option<String> {
-    let doors: Vec<_> = facts.doors.iter().filter(|door| door.port == 80).collect();
-    let is_named = |gateway: &gateway_api::Gateway, door: &Door| {
-        door.gateways.contains(&format!("Gateway {}", name_of(gateway)))
-    };
-    joined(facts.gateways.iter().map(AsRef::as_ref).filter_map(|gateway: &gateway_api::Gateway| {
-        let door = doors.iter().find(|door| is_named(gateway, door))?;
-        let name = name_of(gateway);
-        let is_meant = |listener: &Listener| {
-            let host = listener.hostname.as_deref().unwrap_or("*");
-            listener.port == 80 && listener.protocol == "HTTP" && host == door.host
-        };
-        let listeners = gateway.spec.listeners.iter().enumerate();
-        let (at, listener) = listeners.filter(|(_, one)| is_meant(one)).find(|(_, one)| is_for_home(one))?;
-        if name.namespace == namespace {
-            return None;
-        }
-        let these = json!({"key": NAMESPACE_NAME, "operator": "In", "values": [name.namespace, namespace]});
-        let value = json!({"from": "Selector", "selector": {"matchExpressions": [these]}});
-        let path = format!("/spec/listeners/{at}/allowedRoutes");
-        let operation = match listener.allowed_routes {
-            Some(_) => json!({"op": "add", "path": format!("{path}/namespaces"), "value": value}),
-            None => json!({"op": "add", "path": path, "value": {"namespaces": value}}),
-        };
-        Some(patched(API_GATEWAYS, &name, gateway.metadata.generation, &[operation]))
-    }))
-}
-
-/// Whether a listener takes routes of its own namespace only, as it does without a word.
-fn is_for_home(listener: &Listener) -> bool {
-    let namespaces = listener.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
-    namespaces.and_then(|namespaces| namespaces.from.as_deref()).is_none_or(|from| from == "Same")
-}
-
 /// A Certificate in the namespace of the route that has the name.
 fn beside_route(facts: &GatewayFacts) -> Option<String> {
     let home = &facts.doors.iter().flat_map(|door| &door.routes).next()?.name.namespace;
@@ -181,12 +143,11 @@ fn beside_route(facts: &GatewayFacts) -> Option<String> {
 
 /// Shows the Pods that should be asked, and what leads to them.
 fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
-    let is_meant =
-        |door: &&Door| door.gateways.iter().any(|title| refusal.message.starts_with(title.as_str()));
-    let door = facts.doors.iter().find(is_meant).or_else(|| facts.doors.first())?;
-    let title = door.gateways.first()?;
-    let mut commands: Vec<_> = door.pods.iter().filter_map(|(home, labels)| pods_in(home, labels)).collect();
-    commands.extend(door.services.iter().map(|service| {
+    let title = refusal.silent_gateway()?;
+    let door = facts.doors.iter().find(|door| door.gateways.iter().any(|gateway| gateway == title));
+    let pods = door.into_iter().flat_map(|door| &door.pods);
+    let mut commands: Vec<_> = pods.filter_map(|(home, labels)| pods_in(home, labels)).collect();
+    commands.extend(door.into_iter().flat_map(|door| &door.services).map(|service| {
         let ObjectName { namespace, name } = service;
         format!("kubectl -n {namespace} get endpointslices -l {SERVICE_NAME}={name}")
     }));
@@ -215,6 +176,13 @@ fn unserved(facts: &GatewayFacts, title: &str) -> Option<String> {
             Some(labels) => format!("kubectl get pods --all-namespaces -l {labels}\n{services}"),
             None => services.to_owned(),
         });
+    }
+    if let Some(class) = title.strip_prefix("Ingress class ") {
+        return Some(format!(
+            "kubectl describe ingressclasses {}\nkubectl get ingresses,services --all-namespaces -o wide\n\
+             kubectl get pods --all-namespaces -l {INGRESS_PODS}",
+            quoted(class)
+        ));
     }
     let (namespace, name) = title.strip_prefix("Gateway ")?.split_once('/')?;
     Some(format!("kubectl -n {namespace} describe {API_GATEWAYS} {name}"))

@@ -1,0 +1,76 @@
+//! Listeners of the Gateway API that take no routes of a namespace: seen at Envoy, then named, then opened by what is printed.
+
+use crate::Outcome;
+use crate::manifest::certificate;
+use crate::world::World;
+
+/// Listeners that choose by a label, by the names of namespaces, and in a ListenerSet by what is meant without a word.
+const LISTENERS: &str = "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: closed-api, namespace: istio-system}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: istio-ingressgateway.istio-system.svc.cluster.local}]
+  allowedListeners: {namespaces: {from: Same}}
+  listeners:
+  - name: labelled
+    port: 80
+    protocol: HTTP
+    hostname: www.labelled.test
+    allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {gateway: open}}}}
+  - name: named
+    port: 80
+    protocol: HTTP
+    hostname: www.named.test
+    allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: istio-system}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: closed-set, namespace: istio-system}
+spec:
+  parentRef: {name: closed-api}
+  listeners:
+  - {name: set, port: 80, protocol: HTTP, hostname: www.in-set.test}
+";
+
+/// A route of the application's to what holds the listener for a host.
+fn route(name: &str, host: &str, holder: &str) -> String {
+    format!(
+        "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}, namespace: app}}
+spec:
+  hostnames: [{host}]
+  parentRefs: [{{{holder}, namespace: istio-system}}]
+  rules: [{{backendRefs: [{{name: web, port: 8000}}]}}]
+"
+    )
+}
+
+pub async fn listeners_that_take_no_route(world: &World) -> Outcome {
+    let set = "group: gateway.networking.k8s.io, kind: ListenerSet, name: closed-set";
+    let closed = [
+        ("labelled", "www.labelled.test", "name: closed-api"),
+        ("named", "www.named.test", "name: closed-api"),
+        ("in-set", "www.in-set.test", set),
+    ];
+    world.apply(LISTENERS).await?;
+    for (name, host, holder) in closed {
+        world.apply(&(certificate("app", name, host) + &route(name, host, holder))).await?;
+        world.status("Certificate", Some("app"), name, &crate::world::ready()).await?;
+    }
+    for (_, host, _) in closed {
+        world.answers(host, "/app", 404).await?;
+        let report = world.doctor(host, &[]).await?;
+        let fix = report.check("gateway-not-allowed")["fix"].as_str().unwrap();
+        match fix.contains("kubectl label namespace ") {
+            true => world.label(fix).await?,
+            false => world.patch(fix).await?,
+        }
+        world.answers(host, "/app", 200).await?;
+        world.doctor(host, &[]).await?.check("gateway-ok");
+    }
+    Ok(())
+}
