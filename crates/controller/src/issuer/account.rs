@@ -138,56 +138,25 @@ pub(super) async fn register(
 ) -> Result<Registration, RegistrationError> {
     let client_key = client_key(spec)?;
     let contact = spec.email.as_deref().map(Contact::email).transpose().map_err(RegistrationError::Email)?;
-    let account_key = account_key(controller, key_secret).await?;
+    let key = account_key(controller, key_secret).await?;
     let shared = controller.issuers.client(&client_key);
     let client = shared.get_or_try_init(|| client(controller, &client_key)).await?;
 
-    let (directory, thumbprint) = (client.directory_url().to_string(), account_key.thumbprint());
+    let (directory, thumbprint) = (client.directory_url().to_string(), key.thumbprint());
     let same = known.filter(|known| known.directory == directory && known.thumbprint == thumbprint);
-    let external_key = spec.external_account_binding.as_ref().map(|binding| &binding.key_id);
-    // An account stays with its external account where the issuer names none any more.
-    let is_same_key =
-        |same: &AcmeStatus| external_key.is_none() || same.external_account_key_id.as_ref() == external_key;
-    let existing = |url: Url| {
-        let credentials = AccountCredentials {
-            directory: client.directory_url().clone(),
-            account_url: url,
-            private_key: account_key.to_pkcs8_pem(),
-        };
-        client.account(&credentials).map_err(|error| RegistrationError::Register(Box::new(error)))
-    };
-    let namespace = &key_secret.namespace;
-    let new = || create(controller, client, account_key.clone(), contact.clone(), namespace, spec);
-    let (account, is_bound) = match same.and_then(|same| Some((same, same.uri.parse::<Url>().ok()?))) {
-        Some((same, url)) if is_same_key(same) => (existing(url)?, true),
-        Some((_, url)) => match new().await {
-            Ok(account) => {
-                let is_another = *account.url() != url;
-                (account, is_another)
-            }
-            Err(error) if error.is_passing() => return Err(error),
-            // An account that is good is not given up for one that can not be had.
-            Err(_) => (existing(url)?, false),
-        },
-        None => (new().await?, true),
-    };
-    if same.is_some_and(|same| same.last_registered_email != spec.email) {
-        let contacts: Vec<_> = contact.into_iter().collect();
-        account
-            .update_contacts(&contacts)
-            .await
-            .map_err(|error| RegistrationError::Register(Box::new(error)))?;
-    }
+    let wanted = Wanted { controller, client, key, contact, namespace: &key_secret.namespace, spec };
+    let (account, is_bound) = wanted.account(same).await?;
     let meta = &client.directory().meta;
     let status = AcmeStatus {
         directory,
         uri: account.url().to_string(),
         thumbprint,
         last_registered_email: spec.email.clone(),
-        external_account_key_id: external_key
+        external_account_key_id: wanted
+            .external_key()
             .filter(|_| is_bound)
-            .cloned()
-            .or_else(|| same.and_then(|same| same.external_account_key_id.clone())),
+            .or_else(|| same?.external_account_key_id.as_ref())
+            .cloned(),
         profiles: meta.profiles.keys().cloned().collect(),
         terms_of_service: meta.terms_of_service.clone(),
         checked_at: same.and_then(|same| same.checked_at.clone()).or_else(|| Some(Time(controller.now()))),
@@ -195,34 +164,83 @@ pub(super) async fn register(
     Ok(Registration { account, client: shared, status, is_bound })
 }
 
-async fn create(
-    controller: &Controller,
-    client: &Client,
+/// The account that an issuer wants.
+struct Wanted<'a> {
+    controller: &'a Controller,
+    client: &'a Client,
     key: AccountKey,
     contact: Option<Contact>,
-    namespace: &str,
-    spec: &AcmeIssuer,
-) -> Result<Account, RegistrationError> {
-    let external_account = match &spec.external_account_binding {
-        Some(binding) => Some(external_account(controller, namespace, binding).await?),
-        None => None,
-    };
-    let new_account = NewAccount {
-        contacts: contact.into_iter().collect(),
-        terms_of_service_agreed: true,
-        external_account,
-    };
-    let failed = |error| RegistrationError::Register(Box::new(error));
-    let account = client.create_account(&new_account, key).await.map_err(failed)?;
-    if !new_account.contacts.is_empty() {
-        // An account that there was already keeps its old contacts otherwise.
-        let details = account.details().await.map_err(failed)?;
-        let wanted: Vec<_> = new_account.contacts.iter().map(|contact| contact.as_str().to_owned()).collect();
-        if details.contacts != wanted {
-            account.update_contacts(&new_account.contacts).await.map_err(failed)?;
+    /// Where the Secrets are.
+    namespace: &'a str,
+    spec: &'a AcmeIssuer,
+}
+
+impl Wanted<'_> {
+    fn external_key(&self) -> Option<&String> {
+        self.spec.external_account_binding.as_ref().map(|binding| &binding.key_id)
+    }
+
+    /// The account, and whether it is of the external account that the issuer names, if any. `same` is what was registered
+    /// for the same key and CA.
+    async fn account(&self, same: Option<&AcmeStatus>) -> Result<(Account, bool), RegistrationError> {
+        let Some((same, url)) = same.and_then(|same| Some((same, same.uri.parse::<Url>().ok()?))) else {
+            return Ok((self.create(false).await?, true));
+        };
+        let is_new_contact = same.last_registered_email != self.spec.email;
+        // An account stays with its external account where the issuer names none any more.
+        if self.external_key().is_none_or(|key| same.external_account_key_id.as_ref() == Some(key)) {
+            return Ok((self.existing(url, is_new_contact).await?, true));
+        }
+        match self.create(is_new_contact).await {
+            Ok(account) => {
+                let is_another = *account.url() != url;
+                Ok((account, is_another))
+            }
+            Err(error) if error.is_passing() => Err(error),
+            // An account that is good is not given up for one that can not be had.
+            Err(_) => Ok((self.existing(url, is_new_contact).await?, false)),
         }
     }
-    Ok(account)
+
+    /// The account that was registered before.
+    async fn existing(&self, url: Url, is_new_contact: bool) -> Result<Account, RegistrationError> {
+        let credentials = AccountCredentials {
+            directory: self.client.directory_url().clone(),
+            account_url: url,
+            private_key: self.key.to_pkcs8_pem(),
+        };
+        let account = self.client.account(&credentials).map_err(refused)?;
+        if is_new_contact {
+            account.update_contacts(self.contact.as_slice()).await.map_err(refused)?;
+        }
+        Ok(account)
+    }
+
+    /// A new account, or the one that the CA has for the key already.
+    async fn create(&self, is_new_contact: bool) -> Result<Account, RegistrationError> {
+        let external_account = match &self.spec.external_account_binding {
+            Some(binding) => Some(external_account(self.controller, self.namespace, binding).await?),
+            None => None,
+        };
+        let new_account = NewAccount {
+            contacts: self.contact.iter().cloned().collect(),
+            terms_of_service_agreed: true,
+            external_account,
+        };
+        let account = self.client.create_account(&new_account, self.key.clone()).await.map_err(refused)?;
+        if is_new_contact || self.contact.is_some() {
+            // An account that there was already keeps its old contacts otherwise.
+            let contacts = account.details().await.map_err(refused)?.contacts;
+            if !contacts.iter().map(String::as_str).eq(new_account.contacts.iter().map(Contact::as_str)) {
+                account.update_contacts(&new_account.contacts).await.map_err(refused)?;
+            }
+        }
+        Ok(account)
+    }
+}
+
+fn refused(error: AccountError) -> RegistrationError {
+    RegistrationError::Register(Box::new(error))
 }
 
 fn client_key(spec: &AcmeIssuer) -> Result<ClientKey, RegistrationError> {

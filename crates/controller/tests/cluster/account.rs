@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::harness::World;
+use crate::manifest::external_key;
 use gatecert_acme::{AccountKey, Client, HttpTransport};
 use gatecert_api::{AcmeStatus, ClusterIssuer};
 use gatecert_testkit::cluster::delete;
@@ -12,14 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const NAME: &str = "followed";
-
-/// A key of an external account, 32 bytes in base64url.
-const EXTERNAL_KEY: &str = "---
-apiVersion: v1
-kind: Secret
-metadata: {name: followed-external-key, namespace: gatecert-system}
-stringData: {secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8}
-";
 
 /// Another contact is told to the CA. Another external account is not for an account that is there: it stays, in use, and
 /// the issuer says what to do.
@@ -39,15 +32,18 @@ pub(crate) async fn it_follows_its_issuer(world: &World) -> Outcome {
         (vec!["mailto:others@example.com".to_owned()], &first.uri)
     );
 
-    world.apply(EXTERNAL_KEY).await?;
-    let reference = "keySecretRef: {name: followed-external-key}";
-    for key_secret in [reference, "keySecretRef: {name: missing}"] {
+    world.apply(&external_key("gatecert-system")).await?;
+    let reference = "keySecretRef: {name: external-key}";
+    for (email, key_secret) in
+        [("third@example.com", reference), ("fourth@example.com", "keySecretRef: {name: missing}")]
+    {
         let binding = format!("externalAccountBinding: {{keyID: one, {key_secret}}}, email:");
-        world.apply(&issuer.replace("email:", &binding)).await?;
+        world.apply(&issuer.replace("others@example.com", email).replace("email:", &binding)).await?;
         let message = ready(world).await?;
         assert!(message.contains("delete Secret gatecert-system/followed-account-key"), "{message}");
         let kept = until(world, |_| true).await?;
         assert_eq!((kept.uri, kept.external_account_key_id), (first.uri.clone(), None));
+        assert_eq!(contacts(world).await?, [format!("mailto:{email}")]);
     }
     delete(&world.cluster.client, &issuer).await?;
     Ok(())

@@ -1,5 +1,32 @@
 //! Manifests that tests apply.
 
+/// A Pod of the gateway that no answer comes from: as long as it is there, no route is proved.
+pub(crate) const SILENT: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: silent, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: silent-1, namespace: istio-system, labels: {kubernetes.io/service-name: silent}}
+addressType: IPv4
+ports: [{name: http, port: 80, protocol: TCP}]
+endpoints: [{addresses: [\"10.99.0.90\"], conditions: {ready: true}}]
+";
+
+/// The Secret `external-key` with a key of an external account, 32 bytes in base64url, which the CA knows nothing of.
+pub(crate) fn external_key(namespace: &str) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: Secret
+metadata: {{name: external-key, namespace: {namespace}}}
+stringData: {{secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8}}
+"
+    )
+}
+
 /// An Istio Gateway with these servers, each a line of [`http`] or [`https`].
 pub(crate) fn gateway(namespace: &str, name: &str, servers: &[String]) -> String {
     format!(
