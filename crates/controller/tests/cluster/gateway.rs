@@ -217,11 +217,7 @@ pub(crate) async fn routes_of_the_user_for_the_same_host(world: &World) -> Outco
 async fn a_younger_route_of_the_user(world: &World, address: &str) -> Outcome {
     let (name, host) = ("younger", "younger.test");
     world.apply(&certificate("istio-system", name, &[host])).await?;
-    let begun = world
-        .until("istio-system", name, |certificate| {
-            certificate.status.as_ref().is_some_and(|status| status.issuance.is_some())
-        })
-        .await?;
+    let begun = world.begun("istio-system", name).await?;
     challenge_is_answered(world, host, &begun).await?;
     world.apply(&route_of_the_user(name, host)).await?;
     world.answers(host, "/", 200).await?;

@@ -207,6 +207,18 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         .await
     }
 
+    /// Waits until a Certificate is in the midst of being issued.
+    pub(crate) async fn begun(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
+        self.until(namespace, name, |certificate| {
+            certificate.status.as_ref().is_some_and(|status| status.issuance.is_some())
+        })
+        .await
+    }
+
     /// Waits until a Certificate says why it is not issued.
     pub(crate) async fn refused(
         &self,

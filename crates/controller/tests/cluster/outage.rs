@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::gateway::challenge_is_answered;
 use crate::harness::{Load, World};
-use crate::manifest::{certificate, gateway, http, https, route};
+use crate::manifest::{SILENT, certificate, gateway, http, https, route};
 use gatecert_api::Certificate;
 use gatecert_testkit::cluster::delete;
 use std::error::Error;
@@ -18,21 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// The Certificate that is being issued when the API server goes, and its host.
 const CAUGHT: &str = "caught";
 const CAUGHT_HOST: &str = "www.caught.test";
-
-/// A Pod of the gateway that no answer comes from: as long as it is there, no route is proved.
-const SILENT: &str = "---
-apiVersion: v1
-kind: Service
-metadata: {name: outage-silent, namespace: istio-system}
-spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: outage-silent-1, namespace: istio-system, labels: {kubernetes.io/service-name: outage-silent}}
-addressType: IPv4
-ports: [{name: http, port: 80, protocol: TCP}]
-endpoints: [{addresses: [\"10.99.0.91\"], conditions: {ready: true}}]
-";
 
 pub(crate) async fn the_api_server_goes_and_comes_back(world: &World) -> Outcome {
     let host = "www.outage.test";
@@ -77,11 +62,7 @@ async fn in_mid_order(world: &World) -> Result<Certificate, Box<dyn Error + Send
         .await?;
     world.answers(CAUGHT_HOST, "/", 200).await?;
     world.apply(&certificate("istio-system", CAUGHT, &[CAUGHT_HOST])).await?;
-    let begun = world
-        .until("istio-system", CAUGHT, |certificate| {
-            certificate.status.as_ref().is_some_and(|status| status.issuance.is_some())
-        })
-        .await?;
+    let begun = world.begun("istio-system", CAUGHT).await?;
     challenge_is_answered(world, CAUGHT_HOST, &begun).await?;
     Ok(begun)
 }

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::harness::{World, condition};
-use crate::manifest::{certificate, certificate_with, gateway, http};
+use crate::manifest::{certificate, certificate_with, external_key, gateway, http};
 use gatecert_api::{ClusterIssuer, Issuer};
 use gatecert_testkit::cluster::{apply, base64};
 use k8s_openapi::api::events::v1::Event;
@@ -11,14 +11,6 @@ use serde_json::json;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The key of an external account as it should be, which the CA knows nothing of.
-const EXTERNAL_KEY: &str = "---
-apiVersion: v1
-kind: Secret
-metadata: {name: external-key, namespace: refused}
-stringData: {secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8}
-";
 
 /// Waits until an issuer says that it is not ready for this reason as it is now, and gives the message.
 async fn issuer_refused(
@@ -110,7 +102,7 @@ fn issuer(world: &World, name: &str, from: &str, to: &str) -> String {
 
 pub(crate) async fn issuers(world: &World) -> Outcome {
     world.namespaces(&["refused"]).await?;
-    world.apply(EXTERNAL_KEY).await?;
+    world.apply(&external_key("refused")).await?;
     let directory = world.cluster.pebble.directory_url().to_string();
     let bundle = world.bundle();
     // The root of what it issues has not signed its own certificate.

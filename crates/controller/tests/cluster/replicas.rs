@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::alone::Alone;
 use crate::harness::{Load, RESPONDER, World};
-use crate::manifest::{certificate, gateway, http, route};
+use crate::manifest::{SILENT, certificate, gateway, http, route};
 use crate::relay::Relay;
 use crate::replica::{Replica, ReplicaOptions, answer_of};
 use gatecert_api::{Challenge, Issuance};
@@ -26,21 +26,6 @@ const SECOND: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 22);
 
 /// Longer than a Lease holds without a renewal.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A Pod of the gateway that no answer comes from: as long as it is there, no route is proved.
-const SILENT: &str = "---
-apiVersion: v1
-kind: Service
-metadata: {name: silent, namespace: istio-system}
-spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: silent-1, namespace: istio-system, labels: {kubernetes.io/service-name: silent}}
-addressType: IPv4
-ports: [{name: http, port: 80, protocol: TCP}]
-endpoints: [{addresses: [\"10.99.0.90\"], conditions: {ready: true}}]
-";
 
 async fn replica(
     world: &World,
@@ -73,11 +58,7 @@ async fn led_by(world: &World, identity: &str) -> Outcome {
 
 /// Waits until a Certificate is in the midst of being issued. How far that is, and the Certificate's uid.
 async fn begun(world: &World, name: &str) -> Result<(Issuance, String), Box<dyn Error + Send + Sync>> {
-    let begun = world
-        .until("istio-system", name, |certificate| {
-            certificate.status.as_ref().and_then(|status| status.issuance.as_ref()).is_some()
-        })
-        .await?;
+    let begun = world.begun("istio-system", name).await?;
     let issuance = begun.status.and_then(|status| status.issuance).ok_or("no issuance")?;
     Ok((issuance, begun.metadata.uid.ok_or("no uid")?))
 }
