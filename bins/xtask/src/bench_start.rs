@@ -4,10 +4,11 @@ use crate::{cargo, controller, percentiles};
 use anyhow::{Result, bail, ensure};
 use gatecert_testkit::cluster::{ApiServer, Network, apply, install_definitions, namespace};
 use gatecert_testkit::{Process, https_client};
+use jiff::Timestamp;
 use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the controller is asked whether it is ready.
 const INTERVAL: Duration = Duration::from_micros(500);
@@ -46,15 +47,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark needs the time")]
-fn now() -> Instant {
-    Instant::now()
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// How long the command line takes to print its help.
 fn help(program: &Path) -> Result<Duration> {
     let begun = now();
     let status = Command::new(program).arg("--help").stdout(Stdio::null()).status()?;
-    let took = now().duration_since(begun);
+    let took = now().duration_since(begun).unsigned_abs();
     ensure!(status.success(), "gatecert --help failed");
     Ok(took)
 }
@@ -71,7 +72,7 @@ async fn ready(network: Network, program: &Path, runs: usize) -> Result<Vec<Dura
     for _ in 0..runs {
         let (mut controller, begun) = controller::launch(&server, program, "warn").await?;
         wait_ready(&controller, &asking).await?;
-        times.push(now().duration_since(begun));
+        times.push(now().duration_since(begun).unsigned_abs());
         controller.signal("TERM")?;
         controller.ended().await?;
     }

@@ -4,10 +4,10 @@ use anyhow::Result;
 use gatecert_render::InstallOptions;
 use gatecert_testkit::cluster::{ApiServer, apply, apply_one, service};
 use gatecert_testkit::{Process, https_client};
+use jiff::Timestamp;
 use kube::Client;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Instant;
 use tempfile::TempDir;
 
 /// Where the controller's responder is.
@@ -34,6 +34,12 @@ pub(crate) async fn install(client: &Client) -> Result<()> {
 /// Starts the controller, which logs by `filter`, and waits until it is ready.
 pub(crate) async fn start(server: &ApiServer, program: &Path, filter: &str) -> Result<Process> {
     let (mut process, _) = launch(server, program, filter).await?;
+    wait_ready(&mut process).await?;
+    Ok(process)
+}
+
+/// Waits until a controller says that it is ready.
+pub(crate) async fn wait_ready(process: &mut Process) -> Result<()> {
     let client = https_client("", &[])?;
     process
         .wait_ready(|| {
@@ -41,7 +47,7 @@ pub(crate) async fn start(server: &ApiServer, program: &Path, filter: &str) -> R
             async { asked.await.is_ok_and(|answer| answer.status().is_success()) }
         })
         .await?;
-    Ok(process)
+    Ok(())
 }
 
 /// Where a controller says whether it is ready.
@@ -51,7 +57,7 @@ pub(crate) fn ready_url() -> String {
 
 /// Starts the controller, which logs by `filter`. Gives when that was, too: its token is asked for before.
 #[allow(clippy::disallowed_methods, reason = "benchmarks need the time")]
-pub(crate) async fn launch(server: &ApiServer, program: &Path, filter: &str) -> Result<(Process, Instant)> {
+pub(crate) async fn launch(server: &ApiServer, program: &Path, filter: &str) -> Result<(Process, Timestamp)> {
     let directory = TempDir::with_prefix("gatecert-controller-")?;
     // The rights that it is installed with, and no more.
     let token = server.service_account_token("gatecert-system", "gatecert").await?;
@@ -71,6 +77,6 @@ pub(crate) async fn launch(server: &ApiServer, program: &Path, filter: &str) -> 
         "--log-json",
     ];
     let kubeconfig = [("KUBECONFIG", kubeconfig)];
-    let begun = Instant::now();
+    let begun = Timestamp::now();
     Ok((Process::start("gatecert-controller", program, &arguments, &kubeconfig, directory)?, begun))
 }

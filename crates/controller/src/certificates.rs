@@ -336,9 +336,10 @@ impl Index {
         match self.known.get_mut(&uid) {
             Some(known) if known.secret == secret => known.generation = generation,
             _ => {
+                let ask_at = self.known.get(&uid).and_then(|known| known.ask_at);
                 released = self.release(&uid);
                 self.want(&secret, certificate);
-                self.known.insert(uid.clone(), Known { generation, secret, ask_at: None });
+                self.known.insert(uid.clone(), Known { generation, secret, ask_at });
             }
         }
         if let Some((of, running)) = self.running.get(&uid)

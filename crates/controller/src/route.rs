@@ -143,6 +143,11 @@ impl Refusal {
         self.reason == RefusalReason::NotAllowed && self.message.starts_with(entitlement::OF_ISSUER)
     }
 
+    /// Whether it is a listener of the Gateway API that takes no routes of the namespace.
+    pub fn is_of_listener(&self) -> bool {
+        self.reason == RefusalReason::NotAllowed && self.message.starts_with(gateway_api::OF_LISTENER)
+    }
+
     /// The gateway that can not be asked, as [`Door::gateways`] has it; `None` where something else is the matter.
     pub fn silent_gateway(&self) -> Option<&str> {
         let (gateway, _) = self.message.split_once(CAN_NOT_BE_ASKED)?;

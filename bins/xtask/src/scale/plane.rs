@@ -6,6 +6,7 @@ use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gatecert_testkit::cluster::{ApiServer, Network, apply, base64, install_definitions, namespace};
 use gatecert_testkit::{Pebble, Process};
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -73,6 +74,11 @@ spec:
     /// Starts the controller.
     pub(super) async fn controller(&self, program: &Path, filter: &str) -> Result<Process> {
         controller::start(&self.server, program, filter).await
+    }
+
+    /// The same, without waiting until it is ready. Gives when it was started.
+    pub(super) async fn launch(&self, program: &Path, filter: &str) -> Result<(Process, Timestamp)> {
+        controller::launch(&self.server, program, filter).await
     }
 
     /// Makes Secrets of others, as large as they come with Helm.

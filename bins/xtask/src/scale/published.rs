@@ -5,6 +5,7 @@ use super::plane::{AT_ONCE, NAMESPACE, Plane};
 use super::report::{self, rounded};
 use super::requests::Requests;
 use super::usage::Usage;
+use crate::controller;
 use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gatecert_api::{Certificate, annotation};
@@ -15,12 +16,13 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
 use kube::core::Request;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// How long the first start may take to write a status for each.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -39,7 +41,6 @@ const IDLE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(plane: &Plane, program: &Path, count: usize) -> Result<Value> {
     publish(plane, count).await?;
-    let lists = read_lists(plane).await?;
     let (mut controller, first) = start(plane, program, count).await?;
     // It gives its Lease back, for which the next one would have to wait else.
     controller.signal("TERM")?;
@@ -51,22 +52,28 @@ pub(super) async fn run(plane: &Plane, program: &Path, count: usize) -> Result<V
     let after = Requests::of(plane).since(&before);
     drop(controller);
     let idle = after.api.into_iter().chain(after.ca).collect();
-    Ok(report::published(count, lists, &first, &second, &idle))
+    Ok(report::published(count, &first, &second, &idle))
 }
 
 /// How many seconds a start's lists take by themselves: the Certificates, for the replica and for whoever leads, and gatecert's
 /// Secrets, all at once, by a client that keeps nothing of them.
 #[allow(clippy::disallowed_methods, reason = "a benchmark needs the time")]
 async fn read_lists(plane: &Plane) -> Result<f64> {
-    let certificates = || read_list(plane, "/apis/gatecert.dev/v1/certificates", None);
     let ours = format!("{}={}", annotation::MANAGED_BY, annotation::MANAGER);
+    let certificates = "/apis/gatecert.dev/v1/certificates";
+    let mut lists = JoinSet::new();
     let begin = Instant::now();
-    tokio::try_join!(certificates(), certificates(), read_list(plane, "/api/v1/secrets", Some(ours)))?;
+    for (path, labels) in [(certificates, None), (certificates, None), ("/api/v1/secrets", Some(ours))] {
+        lists.spawn(read_list(plane.client.clone(), path, labels));
+    }
+    while let Some(list) = lists.join_next().await {
+        list??;
+    }
     Ok(rounded(begin.elapsed().as_secs_f64()))
 }
 
 /// Reads a list to its end, in the controller's pages.
-async fn read_list(plane: &Plane, path: &str, label_selector: Option<String>) -> Result<()> {
+async fn read_list(client: Client, path: &str, label_selector: Option<String>) -> Result<()> {
     /// What is read of a page.
     #[derive(Deserialize)]
     struct Page {
@@ -74,7 +81,7 @@ async fn read_list(plane: &Plane, path: &str, label_selector: Option<String>) ->
     }
     let mut wanted = ListParams { limit: Some(PAGE), label_selector, ..ListParams::default() };
     loop {
-        let page: Page = plane.client.request(Request::new(path).list(&wanted)?).await?;
+        let page: Page = client.request(Request::new(path).list(&wanted)?).await?;
         wanted.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if wanted.continue_token.is_none() {
             return Ok(());
@@ -85,10 +92,11 @@ async fn read_list(plane: &Plane, path: &str, label_selector: Option<String>) ->
 /// Starts the controller, and gives what that took when nothing is left to do.
 #[allow(clippy::disallowed_methods, reason = "a benchmark needs the time")]
 async fn start(plane: &Plane, program: &Path, count: usize) -> Result<(Process, Value)> {
-    // It reads the whole audit log, which is no part of a start.
+    let lists = read_lists(plane).await?;
     let before = Requests::of(plane);
-    let begin = Timestamp::now();
-    let controller = plane.controller(program, "warn,gatecert_controller::certificate=debug").await?;
+    let (mut controller, begin) =
+        plane.launch(program, "warn,gatecert_controller::certificate=debug").await?;
+    controller::wait_ready(&mut controller).await?;
     let ready = Timestamp::now().duration_since(begin);
     let decided = tokio::time::timeout(PATIENCE, first_decision(&controller)).await?;
     wait_ready(plane, count).await.with_context(|| controller.log())?;
@@ -98,6 +106,7 @@ async fn start(plane: &Plane, program: &Path, count: usize) -> Result<(Process, 
     let requests = Requests::of(plane).since(&before);
     let seconds = |time: SignedDuration| rounded(time.as_secs_f64());
     let figures = json!({
+        "listSecondsAlone": lists,
         "readySeconds": seconds(ready),
         "firstDecisionSeconds": seconds(decided.duration_since(begin)),
         "allKnownSeconds": seconds(all),

@@ -79,14 +79,12 @@ fn words(name: &str) -> String {
 /// The figures of Certificates that were valid already.
 pub(super) fn published(
     count: usize,
-    list_seconds: f64,
     first: &Value,
     restarted: &Value,
     idle: &BTreeMap<String, u64>,
 ) -> Value {
     json!({
         "publishedCertificates": count,
-        "listSecondsAlone": list_seconds,
         "firstStart": first,
         "secondStart": restarted,
         "idleRequestsInOneMinute": idle,

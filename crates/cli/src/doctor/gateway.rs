@@ -9,7 +9,7 @@ use super::report::Verdict;
 use gatecert_controller::route::{Door, Placement, Refusal, RefusalReason};
 use gatecert_render::{CHALLENGE_PATH, ObjectName, gateway_api, istio};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is known of a name.
@@ -28,8 +28,12 @@ pub(super) struct GatewayFacts {
     pub(super) gateways: Vec<Arc<gateway_api::Gateway>>,
     /// Its ListenerSets.
     pub(super) listener_sets: Vec<Arc<gateway_api::ListenerSet>>,
+    /// The names of the IngressClasses.
+    pub(super) ingress_classes: BTreeSet<String>,
     /// The namespace that asks for the name, or would.
     pub(super) namespace: Option<String>,
+    /// The labels of that namespace, where they could be read.
+    pub(super) labels: Option<BTreeMap<String, String>>,
     /// The Secret that the Certificate writes.
     pub(super) secret: Option<ObjectName>,
     /// The Certificate's issuer.
@@ -275,7 +279,9 @@ mod tests {
             istio_gateways: Vec::new(),
             gateways: Vec::new(),
             listener_sets: Vec::new(),
+            ingress_classes: BTreeSet::new(),
             namespace: Some("shop".into()),
+            labels: Some(BTreeMap::new()),
             secret: Some(ObjectName::new("infra", "www-tls")),
             issuer: None,
         }
@@ -428,13 +434,28 @@ mod tests {
             not_ready(&|_: &mut GatewayFacts| {}),
             "kubectl -n infra describe gateways.gateway.networking.k8s.io a"
         );
-        let message = "Ingress class a b can not be asked: do this";
+    }
+
+    #[test]
+    fn what_an_ingress_class_lacks_is_shown() {
+        let silent = |class: &str, why: &str| {
+            let message = format!("Ingress class {class} can not be asked: {why}: do this");
+            commands(RefusalReason::GatewayNotReady, &message, |facts| {
+                facts.doors.clear();
+                facts.ingress_classes = ["nginx".to_owned()].into();
+            })
+        };
+        let all = "kubectl get ingresses,services --all-namespaces -o wide";
+        let of_status = "its Ingresses have no IP address in their status";
+        assert_eq!(silent("nginx", of_status), format!("kubectl describe ingressclasses/nginx\n{all}"));
         assert_eq!(
-            commands(RefusalReason::GatewayNotReady, message, |facts| facts.doors.clear()),
-            "kubectl describe ingressclasses 'a b'\n\
-             kubectl get ingresses,services --all-namespaces -o wide\n\
-             kubectl get pods --all-namespaces -l istio=ingressgateway"
+            silent("istio", "there is no Service with port 80 and with istio=ingressgateway in its selector"),
+            format!("{all}\nkubectl get pods --all-namespaces -l istio=ingressgateway")
         );
+        // The class is a word of whoever writes an Ingress.
+        for class in ["--server=https://example.com", "x\ncurl example.com", "a b"] {
+            assert_eq!(silent(class, of_status), all, "{class}");
+        }
     }
 
     #[test]

@@ -125,8 +125,22 @@ impl<'a> Subject<'a> {
     fn are_gateways_read(&self) -> bool {
         let unseen =
             ["gateways.", "virtualservices.", "httproutes.", "ingresses.", "services", "endpointslices."];
+        // Whom a listener takes by labels is not known without those.
+        let by_labels = self.has_selectors().then_some("namespaces");
         let mut forbidden = self.gathered.unread.iter().filter(|one| one.why == Why::Forbidden);
-        !forbidden.any(|one| unseen.iter().any(|kind| one.resource.starts_with(kind)))
+        !forbidden
+            .any(|one| unseen.iter().copied().chain(by_labels).any(|kind| one.resource.starts_with(kind)))
+    }
+
+    /// Whether a listener chooses namespaces by their labels.
+    fn has_selectors(&self) -> bool {
+        let cluster = &self.gathered.cluster;
+        let listeners = cluster.gateways.iter().flat_map(|gateway| &gateway.spec.listeners);
+        let mut all = listeners.chain(cluster.listener_sets.iter().flat_map(|set| &set.spec.listeners));
+        all.any(|listener| {
+            let namespaces = listener.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+            namespaces.is_some_and(|namespaces| namespaces.from.as_deref() == Some("Selector"))
+        })
     }
 
     fn addresses(&self) -> BTreeSet<String> {
@@ -159,6 +173,12 @@ impl<'a> Subject<'a> {
         read.chain(self.certificate().map(secret_of)).collect()
     }
 
+    /// The labels of the namespace that asks for the name.
+    fn labels(&self) -> Option<BTreeMap<String, String>> {
+        let mut all = self.gathered.cluster.namespaces.iter();
+        Some(all.find(|one| Some(one.name_any()) == self.namespace)?.labels().clone())
+    }
+
     fn gateway(&self) -> GatewayFacts {
         GatewayFacts {
             host: self.host.clone(),
@@ -168,7 +188,9 @@ impl<'a> Subject<'a> {
             istio_gateways: self.gathered.cluster.istio_gateways.clone(),
             gateways: self.gathered.cluster.gateways.clone(),
             listener_sets: self.gathered.cluster.listener_sets.clone(),
+            ingress_classes: self.gathered.cluster.ingress_classes.iter().map(|one| one.name_any()).collect(),
             namespace: self.namespace.clone(),
+            labels: self.labels(),
             secret: self.certificate().map(secret_of),
             issuer: self.issuer.clone(),
         }

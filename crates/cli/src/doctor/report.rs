@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 const MAX_TEXT: usize = 2000;
 
 /// The longest command that changes an object, in bytes: there is to be place for more words beside it.
-const MAX_COMMAND: usize = 1800;
+pub(super) const MAX_COMMAND: usize = 1800;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -228,14 +228,18 @@ impl Wanted<'_> {
             external_account,
         };
         let account = self.client.create_account(&new_account, self.key.clone()).await.map_err(refused)?;
-        if is_new_contact || self.contact.is_some() {
-            // An account that there was already keeps its old contacts otherwise.
-            let contacts = account.details().await.map_err(refused)?.contacts;
-            if !contacts.iter().map(String::as_str).eq(new_account.contacts.iter().map(Contact::as_str)) {
-                account.update_contacts(&new_account.contacts).await.map_err(refused)?;
-            }
+        // An account that there was already keeps its old contacts otherwise.
+        if is_new_contact || self.has_others(&account).await? {
+            account.update_contacts(&new_account.contacts).await.map_err(refused)?;
         }
         Ok(account)
+    }
+
+    /// Whether the CA has other contacts than the issuer, if that has any.
+    async fn has_others(&self, account: &Account) -> Result<bool, RegistrationError> {
+        let Some(contact) = &self.contact else { return Ok(false) };
+        let contacts = account.details().await.map_err(refused)?.contacts;
+        Ok(contacts != [contact.as_str()])
     }
 }
 

@@ -18,6 +18,9 @@ use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+/// What the message of a listener's refusal begins with.
+pub(super) const OF_LISTENER: &str = "listener ";
+
 /// The label of what an implementation makes for a Gateway (GEP-1762).
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
@@ -312,7 +315,7 @@ impl<'a> Listening<'a> {
     fn not_admitted(&self, site: &Site<'_>) -> Refusal {
         let namespace = self.ask.question.namespace;
         let message = format!(
-            "listener {} of {} {}, which serves {}, takes no HTTPRoutes of namespace {namespace}: allow it in \
+            "{OF_LISTENER}{} of {} {}, which serves {}, takes no HTTPRoutes of namespace {namespace}: allow it in \
              allowedRoutes.namespaces, or put the Certificate in a namespace that is allowed",
             site.listener.name,
             site.holder.kind(),

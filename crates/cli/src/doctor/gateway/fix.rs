@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Istio's Gateways, as kubectl names them.
 const ISTIO_GATEWAYS: &str = "gateways.networking.istio.io";
 
-/// The labels of the Pods of Istio's Ingress classes, as kubectl takes them.
+/// The labels of the Pods of Istio's Ingress classes, as kubectl takes them and as a refusal names them.
 const INGRESS_PODS: &str = "istio=ingressgateway";
 
 /// The command for a refusal, where what is known is enough to write it.
@@ -89,10 +89,10 @@ fn allowed(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
     if refusal.is_of_issuer() {
         return in_issuer(facts, namespace);
     }
-    on_servers(facts, namespace)
-        .or_else(|| listeners::admitted(facts, refusal, namespace))
-        .or_else(|| in_issuer(facts, namespace))
-        .or_else(|| beside_route(facts))
+    if refusal.is_of_listener() {
+        return listeners::admitted(facts, refusal, namespace).or_else(|| beside_route(facts));
+    }
+    on_servers(facts, namespace).or_else(|| in_issuer(facts, namespace)).or_else(|| beside_route(facts))
 }
 
 /// An entry more in the ClusterIssuer that says whom it is for. One without such a list is for all, whom a first entry
@@ -152,7 +152,7 @@ fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
         format!("kubectl -n {namespace} get endpointslices -l {SERVICE_NAME}={name}")
     }));
     if commands.is_empty() {
-        commands.push(unserved(facts, title)?);
+        commands.push(unserved(facts, refusal, title)?);
     }
     Some(commands.join("\n"))
 }
@@ -169,7 +169,7 @@ fn selector(labels: &BTreeMap<String, String>) -> Option<String> {
 }
 
 /// Shows what could lead to a gateway that no Service leads to.
-fn unserved(facts: &GatewayFacts, title: &str) -> Option<String> {
+fn unserved(facts: &GatewayFacts, refusal: &Refusal, title: &str) -> Option<String> {
     if let Some(gateway) = istio_gateway(facts, title) {
         let services = "kubectl get services --all-namespaces -o wide";
         return Some(match selector(&gateway.spec.selector) {
@@ -178,11 +178,14 @@ fn unserved(facts: &GatewayFacts, title: &str) -> Option<String> {
         });
     }
     if let Some(class) = title.strip_prefix("Ingress class ") {
-        return Some(format!(
-            "kubectl describe ingressclasses {}\nkubectl get ingresses,services --all-namespaces -o wide\n\
-             kubectl get pods --all-namespaces -l {INGRESS_PODS}",
-            quoted(class)
-        ));
+        let is_there = facts.ingress_classes.contains(class);
+        let mut commands: Vec<_> =
+            is_there.then(|| format!("kubectl describe ingressclasses/{class}")).into_iter().collect();
+        commands.push("kubectl get ingresses,services --all-namespaces -o wide".to_owned());
+        if refusal.message.contains(INGRESS_PODS) {
+            commands.push(format!("kubectl get pods --all-namespaces -l {INGRESS_PODS}"));
+        }
+        return Some(commands.join("\n"));
     }
     let (namespace, name) = title.strip_prefix("Gateway ")?.split_once('/')?;
     Some(format!("kubectl -n {namespace} describe {API_GATEWAYS} {name}"))

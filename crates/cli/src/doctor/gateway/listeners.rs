@@ -2,7 +2,7 @@
 
 use super::GatewayFacts;
 use crate::doctor::cluster::name_of;
-use crate::doctor::report::{patched, quoted};
+use crate::doctor::report::{MAX_COMMAND, patched};
 use gatecert_controller::route::Refusal;
 use gatecert_render::ObjectName;
 use gatecert_render::gateway_api::Listener;
@@ -50,34 +50,45 @@ pub(super) fn admitted(facts: &GatewayFacts, refusal: &Refusal, namespace: &str)
             refusal.message.starts_with(&title)
         };
         let at = holder.listeners.iter().position(is_meant)?;
-        onto(&holder, at, holder.listeners.get(at)?, namespace)
+        onto(&holder, at, holder.listeners.get(at)?, namespace, facts.labels.as_ref())
     })
 }
 
-fn onto(holder: &Holder<'_>, at: usize, listener: &Listener, namespace: &str) -> Option<String> {
+fn onto(
+    holder: &Holder<'_>,
+    at: usize,
+    listener: &Listener,
+    namespace: &str,
+    labels: Option<&BTreeMap<String, String>>,
+) -> Option<String> {
     let path = format!("/spec/listeners/{at}/allowedRoutes");
-    let patched = |operation: Value| patched(holder.resource, &holder.name, holder.generation, &[operation]);
+    let add =
+        |below: &str, value: Value| json!({"op": "add", "path": format!("{path}{below}"), "value": value});
+    let patched =
+        |operations: &[Value]| patched(holder.resource, &holder.name, holder.generation, operations);
+    let home = holder.name.namespace.as_str();
     let Some(allowed) = &listener.allowed_routes else {
-        let value = json!({"namespaces": of_names(&[&holder.name.namespace, namespace])});
-        return Some(patched(json!({"op": "add", "path": path, "value": value})));
+        return Some(patched(&[add("", json!({"namespaces": of_names(&[home, namespace])}))]));
     };
-    if !allowed.kinds.is_empty() && !allowed.kinds.iter().any(|one| one.kind == "HTTPRoute") {
-        let route = json!({"kind": "HTTPRoute"});
-        return Some(patched(json!({"op": "add", "path": format!("{path}/kinds/-"), "value": route})));
-    }
+    let is_kind = allowed.kinds.is_empty() || allowed.kinds.iter().any(|one| one.kind == "HTTPRoute");
+    let mut operations: Vec<_> =
+        (!is_kind).then(|| add("/kinds/-", json!({"kind": "HTTPRoute"}))).into_iter().collect();
     let namespaces = allowed.namespaces.as_ref();
-    let names = match namespaces.and_then(|namespaces| namespaces.from.as_deref()).unwrap_or("Same") {
-        "Same" => vec![holder.name.namespace.as_str(), namespace],
-        "None" => vec![namespace],
-        _ => {
+    match namespaces.and_then(|namespaces| namespaces.from.as_deref()).unwrap_or("Same") {
+        "Same" if home != namespace => operations.push(add("/namespaces", of_names(&[home, namespace]))),
+        "None" => operations.push(add("/namespaces", of_names(&[namespace]))),
+        "Selector" => {
             let selector = namespaces?.selector.as_ref()?;
-            return match more_names(selector, &format!("{path}/namespaces/selector"), namespace) {
-                Some(operation) => Some(patched(operation)),
-                None => labelled(selector, namespace),
-            };
+            let more = more_names(selector, &format!("{path}/namespaces/selector"), namespace);
+            match more {
+                Some(operation) => operations.push(operation),
+                None if is_kind => return labelled(selector, namespace, labels?),
+                None => return None,
+            }
         }
-    };
-    Some(patched(json!({"op": "add", "path": format!("{path}/namespaces"), "value": of_names(&names)})))
+        _ => {}
+    }
+    (!operations.is_empty()).then(|| patched(&operations))
 }
 
 /// Namespaces by their names.
@@ -97,31 +108,73 @@ fn more_names(selector: &LabelSelector, path: &str, namespace: &str) -> Option<V
             Some(json!({"op": "replace", "path": path, "value": by_name(&[name, namespace])}))
         }
         ([], [one]) if one.key == NAMESPACE_NAME && one.operator == "In" => {
+            let is_there = one.values.iter().flatten().any(|name| name == namespace);
             let path = format!("{path}/matchExpressions/0/values/-");
-            Some(json!({"op": "add", "path": path, "value": namespace}))
+            (!is_there).then(|| json!({"op": "add", "path": path, "value": namespace}))
         }
         _ => None,
     }
 }
 
-/// Gives the namespace the labels that are asked for. One that it has with another value is left to whoever gave it:
-/// kubectl refuses then, and says so.
-fn labelled(selector: &LabelSelector, namespace: &str) -> Option<String> {
-    let labels = selector.match_labels.iter().flatten();
-    let mut wanted: BTreeMap<_, _> = labels.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+/// Gives the namespace the labels that are asked for and that it does not have. One that it has with another value is left to
+/// whoever gave it, and one by which more than gateways goes to people.
+fn labelled(selector: &LabelSelector, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let mut wanted = BTreeMap::new();
+    for (key, value) in selector.match_labels.iter().flatten() {
+        if labels.get(key) != Some(value) {
+            wanted.insert(key.as_str(), value.as_str());
+        }
+    }
     for one in selector.match_expressions.iter().flatten() {
+        let values = one.values.as_deref().unwrap_or_default();
+        let present = labels.get(&one.key);
         let value = match one.operator.as_str() {
-            "In" => one.values.as_deref()?.first()?,
+            "In" if present.is_some_and(|present| values.contains(present)) => continue,
+            "In" => values.first()?.as_str(),
+            "Exists" if present.is_some() => continue,
             "Exists" => "",
+            "NotIn" if present.is_none_or(|present| !values.contains(present)) => continue,
+            "DoesNotExist" if present.is_none() => continue,
             _ => return None,
         };
-        wanted.entry(&one.key).or_insert(value);
+        if wanted.insert(&one.key, value).is_some() {
+            return None;
+        }
     }
-    if wanted.is_empty() || wanted.contains_key(NAMESPACE_NAME) {
+    let is_given = |(key, value): (&&str, &&str)| {
+        !labels.contains_key(*key) && is_free(key) && (value.is_empty() || is_label(value))
+    };
+    if wanted.is_empty() || !wanted.iter().all(is_given) {
         return None;
     }
-    let labels: Vec<_> = wanted.iter().map(|(key, value)| quoted(&format!("{key}={value}"))).collect();
-    Some(format!("kubectl label namespace {namespace} {}", labels.join(" ")))
+    let labels: Vec<_> = wanted.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let command = format!(
+        "whatever else chooses namespaces by this label takes {namespace} too then:\n\
+         kubectl label namespace {namespace} {}",
+        labels.join(" ")
+    );
+    (command.len() <= MAX_COMMAND).then_some(command)
+}
+
+/// Whether a key of a label is one that nobody but gateways goes by, as far as is known, and is one that an API server takes:
+/// a selector may have other words.
+fn is_free(key: &str) -> bool {
+    let (domain, name) = key.split_once('/').map_or((None, key), |(domain, name)| (Some(domain), name));
+    let is_domain = |domain: &str| {
+        let is_taken = ["kubernetes.io", "k8s.io", "istio.io"].iter().any(|end| domain.ends_with(end));
+        domain.split('.').all(is_label) && !is_taken
+    };
+    name != "istio-injection" && is_label(name) && domain.is_none_or(is_domain)
+}
+
+/// Whether a text is the name or the value of a label.
+fn is_label(text: &str) -> bool {
+    let is_end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let mut bytes = text.bytes();
+    text.len() <= 63
+        && is_end(text.bytes().next())
+        && is_end(text.bytes().next_back())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]
@@ -140,7 +193,9 @@ mod tests {
             generation: None,
             listeners: &[],
         };
-        onto(&holder, 1, &serde_json::from_value(listener).unwrap(), "shop").unwrap_or_default()
+        let labels = [("tier", "edge"), ("other", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        onto(&holder, 1, &serde_json::from_value(listener).unwrap(), "shop", Some(&labels.into()))
+            .unwrap_or_default()
     }
 
     fn by_selector(selector: Value) -> String {
@@ -183,23 +238,47 @@ mod tests {
             patch(&format!(r#"{at}/namespaces/selector/matchExpressions/0/values/-","value":"shop"}}"#))
         );
         assert_eq!(
-            command(json!({"kinds": [{"kind": "GRPCRoute"}]})),
+            command(json!({"kinds": [{"kind": "GRPCRoute"}], "namespaces": {"from": "All"}})),
             patch(&format!(r#"{at}/kinds/-","value":{{"kind":"HTTPRoute"}}}}"#))
         );
+        assert_eq!(
+            command(json!({"kinds": [{"kind": "GRPCRoute"}]})),
+            patch(&format!(
+                r#"{at}/kinds/-","value":{{"kind":"HTTPRoute"}}}},{at}/namespaces","value":{{"from":"Selector","selector":{both}}}}}"#
+            ))
+        );
+        let there = json!({"key": NAMESPACE_NAME, "operator": "In", "values": ["shop"]});
+        assert_eq!(by_selector(json!({"matchExpressions": [there]})), "", "something else is the matter");
     }
 
     #[test]
     fn labels_are_given() {
-        let is_in = json!({"key": "tier", "operator": "In", "values": ["front", "edge"]});
-        let exists = json!({"key": "example.com/web", "operator": "Exists"});
+        let expression = |key: &str, operator: &str, values: &[&str]| json!({"key": key, "operator": operator, "values": values});
+        let met = expression("tier", "In", &["front", "edge"]);
+        let exists = expression("example.com/web", "Exists", &[]);
         assert_eq!(
-            by_selector(json!({"matchLabels": {"gateway": "a b"}, "matchExpressions": [is_in, exists]})),
-            "kubectl label namespace shop example.com/web= 'gateway=a b' tier=front"
+            by_selector(json!({"matchLabels": {"gateway": "open"}, "matchExpressions": [met, exists]})),
+            "whatever else chooses namespaces by this label takes shop too then:\n\
+             kubectl label namespace shop example.com/web= gateway=open"
         );
-        // What can not be had by a label more is left to people.
-        let not_in = json!({"key": "tier", "operator": "NotIn", "values": ["back"]});
-        assert_eq!(by_selector(json!({"matchExpressions": [not_in]})), "");
-        assert_eq!(by_selector(json!({"matchLabels": {NAMESPACE_NAME: "infra", "a": "b"}})), "");
-        assert_eq!(by_selector(json!({})), "");
+        // What can not be had by a label more, or is not for gateways alone, is left to people.
+        for selector in [
+            json!({}),
+            json!({"matchExpressions": [expression("tier", "NotIn", &["edge"])]}),
+            json!({"matchExpressions": [expression("tier", "DoesNotExist", &[])]}),
+            json!({"matchLabels": {"tier": "front"}}),
+            json!({"matchLabels": {"a": "b"}, "matchExpressions": [expression("a", "In", &["c"])]}),
+            json!({"matchLabels": {NAMESPACE_NAME: "infra", "a": "b"}}),
+            json!({"matchLabels": {"istio-injection": "enabled"}}),
+            json!({"matchLabels": {"pod-security.kubernetes.io/enforce": "privileged"}}),
+        ] {
+            assert_eq!(by_selector(selector.clone()), "", "{selector}");
+        }
+        // A selector may have words that are no labels, and that kubectl or a shell takes for something else.
+        for (key, value) in
+            [("--server", "https://example.com"), ("a", "b c"), ("a\nb", "c"), ("-a", ""), ("a", "-b")]
+        {
+            assert_eq!(by_selector(json!({"matchLabels": {key: value}})), "", "{key}={value}");
+        }
     }
 }
