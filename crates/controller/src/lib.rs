@@ -41,6 +41,7 @@
 //! ```
 
 mod acme_requests;
+mod api_client;
 mod budget;
 mod caches;
 mod certificate;

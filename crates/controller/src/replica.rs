@@ -1,5 +1,6 @@
 //! One replica: its responder and its health always run, the rest while it leads.
 
+use crate::api_client::api_client;
 use crate::controller::lead;
 use crate::lease::{self, LeaseOptions};
 use crate::metrics::Metrics;
@@ -57,13 +58,11 @@ pub async fn signals() {
 /// [`RunError`], before anything is written.
 pub async fn run(
     options: Options,
-    mut config: Config,
+    config: Config,
     clock: Arc<dyn Clock>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    // What changes something is asked again by the fence's client, which looks at the Lease each time.
-    config.default_retry = false;
-    let client = Client::try_from(config).map_err(|error| RunError::Cluster(Box::new(error)))?;
+    let client = api_client(config).map_err(|error| RunError::Cluster(Box::new(error)))?;
     let overview = Arc::new(Overview::default());
     let (metrics, tokens, health) = (Metrics::new(Arc::clone(&overview)), TokenStore::new(), Health::new());
     let prober = Prober::new().map_err(|error| RunError::Prober(error.into()))?;
