@@ -354,10 +354,11 @@ impl Connection {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, RequestError> {
         let failed = |source| RequestError::Transport { url: url.clone(), source };
-        let change = Change::begin(|| format!("{} {url}", request.method()));
+        let method = request.method().clone();
+        let change = Change::begin(|| format!("{method} {url}"));
         let response = self.transport.send(request).await.map_err(failed)?;
         change.end();
-        tracing::trace!(%url, status = response.status().as_u16(), "answer");
+        tracing::debug!(%method, %url, status = response.status().as_u16(), "answer");
         if response.body().len() > MAX_RESPONSE_BYTES {
             return Err(failed(TransportErrorKind::TooLarge.into()));
         }

@@ -30,7 +30,11 @@ async fn issued_once_shown_and_listed() {
     assert!(text.contains("nothing to do"), "{text}");
 
     let forced =
-        setting.issue(&["-d", "www.example.test,example.test", "--force", "-o", "json"]).expect(0).json();
+        setting.issue(&["-d", "www.example.test,example.test", "--force", "-o", "json", "-v"]).expect(0);
+    let order =
+        format!("method=POST url={}", setting.pebble.directory_url().as_str().replace("/dir", "/order-plz"));
+    assert!(forced.err.contains(&order), "{}", forced.err);
+    let forced = forced.json();
     assert_ne!(forced["serial"], value["serial"]);
 
     let listed = setting.run(&["list", "-o", "json"]).expect(0).json();
