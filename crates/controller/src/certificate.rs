@@ -140,6 +140,7 @@ async fn reconcile_in_turn(certificate: &Certificate, controller: &Controller, t
 /// Whatever waits is boxed: a look that waits for a permit to issue has no room for its report yet.
 async fn reconcile_now(certificate: &Certificate, controller: &Controller, turn: &Turn<'_>) -> Action {
     let mut status = controller.certificates.status(certificate);
+    let seen = controller.blocked.changes();
     let wish = wish(certificate, controller);
     let (present, outcome) = match &wish {
         Ok(wish) => look(certificate, wish, controller, &mut status, turn).await,
@@ -175,7 +176,7 @@ async fn reconcile_now(certificate: &Certificate, controller: &Controller, turn:
     match outcome {
         Outcome::UpToDate(at) | Outcome::Issued(at) | Outcome::Waiting { until: at, .. } => until(at, now),
         Outcome::Blocked(_) => {
-            controller.block(reference_to(certificate));
+            controller.blocked.add(reference_to(certificate), seen);
             Action::requeue(LOOK_AT_OBSTACLE)
         }
         Outcome::Interrupted => Action::await_change(),

@@ -1,5 +1,6 @@
 //! The controller while it leads.
 
+use crate::blocked::Blocked;
 use crate::budget::Budgets;
 use crate::caches::Caches;
 use crate::certificate;
@@ -28,11 +29,10 @@ use kube::runtime::watcher;
 use kube::runtime::{applier, controller::ReconcileRequest};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::json;
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
@@ -41,13 +41,10 @@ use tokio_util::task::AbortOnDropHandle;
 /// How soon after a panic its object is looked at again.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-/// How long changes of gateways are gathered before blocked Certificates are looked at again.
-const GATHER: Duration = Duration::from_millis(50);
-
 /// How many changes of account keys are remembered; if there are more at once, all issuers are looked at.
 const ACCOUNT_KEYS: usize = 64;
 
-/// The least time between two such looks.
+/// The least time between two looks at what is blocked.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// How fast CAs are asked about renewals: a hundredth of what Let's Encrypt's edge takes of all that are behind one address
@@ -86,7 +83,7 @@ pub(crate) struct Controller {
     reporter: Reporter,
     queue: UnboundedSender<ReconcileRequest<Certificate>>,
     /// Certificates that something is in the way of, which a change of a gateway may have removed.
-    blocked: Mutex<HashSet<ObjectRef<Certificate>>>,
+    pub(crate) blocked: Blocked,
 }
 
 /// Why a look at an object did not come to its end.
@@ -129,7 +126,7 @@ pub(crate) async fn lead(
         questions: RateLimiter::direct(QUESTIONS),
         issuers: Issuers::default(),
         budgets,
-        blocked: Mutex::default(),
+        blocked: Blocked::new(caches.changed()),
         client,
         fence,
         options,
@@ -358,15 +355,10 @@ async fn guarded(
 
 /// Looks again at Certificates that something was in the way of, when gateways or routes change.
 async fn look_at_blocked(controller: Arc<Controller>) {
-    let mut changed = controller.caches.changed();
-    while changed.changed().await.is_ok() {
-        tokio::time::sleep(GATHER).await;
-        changed.mark_unchanged();
-        let blocked = std::mem::take(&mut *controller.blocked.lock().unwrap_or_else(PoisonError::into_inner));
-        if !blocked.is_empty() {
-            controller.look_at(blocked);
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
+    let mut changes = controller.caches.changed();
+    while let Some(blocked) = controller.blocked.after_change(&mut changes).await {
+        controller.look_at(blocked);
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
@@ -394,11 +386,6 @@ impl Controller {
     pub(crate) fn look_at_rivals(&self, certificate: &Certificate, secret: &ObjectName) {
         let own = reference_to(certificate);
         self.look_at(self.certificates.of_secret(secret).into_iter().filter(|reference| *reference != own));
-    }
-
-    /// Remembers that something is in the way of a Certificate.
-    pub(crate) fn block(&self, certificate: ObjectRef<Certificate>) {
-        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(certificate);
     }
 
     fn forget_issuer(&self, key: &IssuerKey) {

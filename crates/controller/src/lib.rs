@@ -42,6 +42,7 @@
 
 mod acme_requests;
 mod api_client;
+mod blocked;
 mod budget;
 mod caches;
 mod certificate;

@@ -45,7 +45,7 @@ pub(crate) struct Miss {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     NoConnection,
     TimedOut,
@@ -105,57 +105,53 @@ impl Prober {
     }
 
     /// Asks all of them, again and again, until each gives the right answer or the deadline has come; then what the
-    /// last round met.
+    /// last whole round met. One that the deadline cuts says nothing of those that were not asked yet, or had no time.
     pub(crate) async fn until_ready(
         &self,
         probes: &[Probe],
         challenges: &[Challenge],
         mut deadline: Pin<&mut Sleep>,
     ) -> Result<(), Vec<Miss>> {
-        let mut open: Vec<_> = probes
-            .iter()
-            .flat_map(|probe| probe.addresses.iter().map(move |address| (probe, *address)))
-            .flat_map(|(probe, address)| {
-                let of_host = challenges.iter().filter(move |challenge| challenge.host == probe.host);
-                of_host.map(move |challenge| (probe, address, challenge))
+        let asked = probes.iter().flat_map(|probe| {
+            let of_host = challenges.iter().filter(|challenge| challenge.host == probe.host);
+            of_host.flat_map(move |challenge| {
+                probe.addresses.iter().map(move |address| Open {
+                    probe,
+                    address: *address,
+                    challenge,
+                    met: What::TimedOut,
+                })
             })
-            .collect();
+        });
+        let mut open: Vec<_> = asked.collect();
         let mut wait = FIRST_WAIT;
         loop {
-            let asks: Vec<_> =
-                open.iter().map(|(probe, address, challenge)| self.ask(probe, *address, challenge)).collect();
-            let misses: Vec<_> = tokio::select! {
-                misses = stream::iter(asks).buffered(AT_A_TIME).collect() => misses,
-                () = &mut deadline => {
-                    let late = open.iter().map(|(probe, address, _)| miss(probe, *address, What::TimedOut));
-                    return Err(late.collect());
-                }
+            let asks: Vec<_> = open.iter().map(|one| self.ask(one)).collect();
+            let met: Vec<_> = tokio::select! {
+                met = stream::iter(asks).buffered(AT_A_TIME).collect() => met,
+                () = &mut deadline => return Err(open.iter().map(Open::miss).collect()),
             };
-            open = open
-                .into_iter()
-                .zip(&misses)
-                .filter(|(_, miss)| miss.is_some())
-                .map(|(one, _)| one)
-                .collect();
+            let missed = open.into_iter().zip(met).filter_map(|(one, met)| Some(Open { met: met?, ..one }));
+            open = missed.collect();
             if open.is_empty() {
                 return Ok(());
             }
             tokio::select! {
-                () = &mut deadline => return Err(misses.into_iter().flatten().collect()),
+                () = &mut deadline => return Err(open.iter().map(Open::miss).collect()),
                 () = tokio::time::sleep(wait) => {}
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    async fn ask(&self, probe: &Probe, address: SocketAddr, challenge: &Challenge) -> Option<Miss> {
-        let miss = |what| miss(probe, address, what);
-        match self.answer(probe, address, challenge).await {
+    /// What it gives instead of the right answer.
+    async fn ask(&self, Open { probe, address, challenge, .. }: &Open<'_>) -> Option<What> {
+        match self.answer(probe, *address, challenge).await {
             Ok((200, body)) if body.trim_ascii_end() == challenge.key_authorization.as_bytes() => None,
-            Ok((200, _)) => Some(miss(What::OtherBody)),
-            Ok((status, _)) => Some(miss(What::Status(status))),
-            Err(error) if error.is_timeout() => Some(miss(What::TimedOut)),
-            Err(_) => Some(miss(What::NoConnection)),
+            Ok((200, _)) => Some(What::OtherBody),
+            Ok((status, _)) => Some(What::Status(status)),
+            Err(error) if error.is_timeout() => Some(What::TimedOut),
+            Err(_) => Some(What::NoConnection),
         }
     }
 
@@ -185,8 +181,20 @@ impl Prober {
     }
 }
 
-fn miss(probe: &Probe, address: SocketAddr, what: What) -> Miss {
-    Miss { host: probe.host.clone(), gateway: probe.gateway.clone(), address, what }
+/// One address that does not give the right answer yet.
+struct Open<'a> {
+    probe: &'a Probe,
+    address: SocketAddr,
+    challenge: &'a Challenge,
+    /// What the last whole round met.
+    met: What,
+}
+
+impl Open<'_> {
+    fn miss(&self) -> Miss {
+        let Self { probe, address, met, .. } = self;
+        Miss { host: probe.host.clone(), gateway: probe.gateway.clone(), address: *address, what: *met }
+    }
 }
 
 /// The CA follows a redirect to HTTPS and does not check the certificate there. Nor are the machine's root certificates read
@@ -200,4 +208,41 @@ fn builder() -> reqwest::ClientBuilder {
 /// A host as a URL and `Host` have it.
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// The deadline comes while the second round waits for its answer.
+    #[tokio::test]
+    async fn a_round_that_is_cut_does_not_hide_what_was_met() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let gateway = tokio::spawn(async move {
+            let (mut first, _) = listener.accept().await.unwrap();
+            assert!(first.read(&mut [0; 1024]).await.unwrap() > 0, "nothing is asked");
+            first.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            let (second, _) = listener.accept().await.unwrap();
+            (first, second)
+        });
+        let host = "www.example.test".to_owned();
+        let probe = Probe {
+            host: host.clone(),
+            gateway: "Gateway infra/public".into(),
+            addresses: [address].into(),
+            is_tls: false,
+        };
+        let challenge = Challenge { host, token: "token".into(), key_authorization: "token.thumb".into() };
+        let prober = Prober::new().unwrap();
+        let deadline = pin!(tokio::time::sleep(REQUEST / 2));
+        let misses = prober.until_ready(&[probe], &[challenge], deadline).await.unwrap_err();
+        assert!(gateway.is_finished(), "there was no second round");
+        assert_eq!(misses[0].what, What::Status(403));
+        assert!(misses[0].is_denied());
+    }
 }

@@ -29,6 +29,8 @@ struct Known {
     deleted: HashSet<String>,
     /// Those seen since the last complete list began.
     listed: Option<HashSet<ObjectName>>,
+    /// The version that the watch has come to: it tells of changes in their order.
+    watched: u64,
 }
 
 /// What one Secret is.
@@ -94,6 +96,11 @@ impl Secrets {
             // Somebody has changed it since, and the watch was faster than the answer.
             return Arc::clone(later);
         }
+        let is_there = known.secrets.get(&name).is_some_and(|other| other.uid == written.uid);
+        if !is_there && written.version <= known.watched {
+            // Somebody has deleted it since.
+            return written;
+        }
         known.secrets.insert(name, Arc::clone(&written));
         written
     }
@@ -115,16 +122,22 @@ impl Secrets {
             }
             Event::Apply(secret) | Event::InitApply(secret) => {
                 let name = name_of(secret);
-                if self.write().is_known(&name, secret) {
-                    return Vec::new();
-                }
+                let is_known = self.write().is_known(&name, secret);
                 // Without the lock: reading a certificate takes a while.
-                let secret = KnownSecret::of(secret);
-                self.write().apply(name, secret).into_iter().collect()
+                let read = (!is_known).then(|| KnownSecret::of(secret));
+                let mut known = self.write();
+                let changed = read.and_then(|read| known.apply(name, read));
+                // Lists have no order.
+                if matches!(event, Event::Apply(_)) {
+                    known.come_to(secret);
+                }
+                changed.into_iter().collect()
             }
             Event::Delete(secret) => {
                 let uid = secret.uid().unwrap_or_default();
-                self.write().delete(name_of(secret), &uid).into_iter().collect()
+                let mut known = self.write();
+                known.come_to(secret);
+                known.delete(name_of(secret), &uid).into_iter().collect()
             }
             Event::InitDone => self.write().keep_listed(),
         }
@@ -141,6 +154,10 @@ impl Known {
             listed.insert(name.clone());
         }
         is_known
+    }
+
+    fn come_to(&mut self, secret: &Secret) {
+        self.watched = self.watched.max(version(secret).unwrap_or_default());
     }
 
     fn apply(&mut self, name: ObjectName, secret: KnownSecret) -> Option<ObjectName> {
@@ -314,5 +331,23 @@ mod tests {
         assert_eq!(secrets.observe(&Event::Apply(secret("1", "11"))).len(), 1);
         assert_eq!(secrets.insert(&secret("1", "10")).version, 11);
         assert_eq!(version(&secrets), Some(11));
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_was_deleted() {
+        let name = ObjectName::new("a", "s");
+        let secrets = Secrets::default();
+        assert_eq!(secrets.observe(&Event::Apply(secret("1", "10"))).len(), 1);
+        assert_eq!(secrets.observe(&Event::Delete(secret("1", "11"))), std::slice::from_ref(&name));
+        assert_eq!(secrets.insert(&secret("1", "10")).version, 10);
+        assert_eq!(version(&secrets), None);
+        // Nor does it take the place of another one that has come.
+        assert_eq!(secrets.observe(&Event::Apply(secret("2", "12"))).len(), 1);
+        secrets.insert(&secret("1", "10"));
+        assert_eq!(version(&secrets), Some(12));
+        // What the watch has not come to yet is there.
+        assert_eq!(secrets.observe(&Event::Delete(secret("2", "13"))), [name]);
+        secrets.insert(&secret("3", "14"));
+        assert_eq!(version(&secrets), Some(14));
     }
 }
