@@ -133,30 +133,37 @@ pub struct Refusal {
     pub host: String,
     /// What kind of refusal.
     pub reason: RefusalReason,
+    /// What it is about.
+    pub subject: Subject,
     /// The rule and the object, and what to do.
     pub message: String,
 }
 
-impl Refusal {
-    /// Whether it is the issuer that is not for the namespace or the name, and no gateway.
-    pub fn is_of_issuer(&self) -> bool {
-        self.reason == RefusalReason::NotAllowed && self.message.starts_with(entitlement::OF_ISSUER)
-    }
-
-    /// Whether it is a listener of the Gateway API that takes no routes of the namespace.
-    pub fn is_of_listener(&self) -> bool {
-        self.reason == RefusalReason::NotAllowed && self.message.starts_with(gateway_api::OF_LISTENER)
-    }
-
-    /// The gateway that can not be asked, as [`Door::gateways`] has it; `None` where something else is the matter.
-    pub fn silent_gateway(&self) -> Option<&str> {
-        let (gateway, _) = self.message.split_once(CAN_NOT_BE_ASKED)?;
-        (self.reason == RefusalReason::GatewayNotReady).then_some(gateway)
-    }
+/// What a refusal is about: where whoever mends it has to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// What serves the name, which [`explain()`] tells.
+    Doors,
+    /// `spec.acme.allow` of the ClusterIssuer.
+    Issuer,
+    /// A listener of the Gateway API.
+    Listener {
+        /// `Gateway` or `ListenerSet`: the kind of what has it.
+        kind: &'static str,
+        /// What has it.
+        holder: ObjectName,
+        /// Its name.
+        name: String,
+    },
+    /// A gateway that can not be asked.
+    SilentGateway {
+        /// The gateway, as [`Door::gateways`] has it.
+        title: String,
+        /// The labels of the Pods that a Service should lead to; empty where it is not chosen by labels.
+        pods: BTreeMap<String, String>,
+    },
 }
-
-/// What a message says of a gateway, behind its title.
-const CAN_NOT_BE_ASKED: &str = " can not be asked: ";
 
 /// Kinds of refusals; their names are the reasons of conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

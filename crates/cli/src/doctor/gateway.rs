@@ -231,7 +231,7 @@ fn shadowed(facts: &GatewayFacts, door: &Door) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gatecert_controller::route::TakenRoute;
+    use gatecert_controller::route::{Subject, TakenRoute};
     use serde_json::json;
 
     #[test]
@@ -300,6 +300,15 @@ mod tests {
         }
     }
 
+    fn refusal(reason: RefusalReason, subject: Subject) -> Refusal {
+        Refusal { host: "www.example.com".into(), reason, subject, message: "it is so: do this".into() }
+    }
+
+    fn silent(title: &str, pods: &[(&str, &str)]) -> Subject {
+        let pods = pods.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Subject::SilentGateway { title: title.into(), pods }
+    }
+
     #[test]
     fn refusals_have_kinds_and_a_fix_of_their_own() {
         for (reason, wanted) in [
@@ -308,8 +317,7 @@ mod tests {
             (RefusalReason::GatewayNotReady, "gateway-not-ready"),
             (RefusalReason::RedirectWithoutHttps, "gateway-redirect"),
         ] {
-            let refusal =
-                Refusal { host: "www.example.com".into(), reason, message: "it is so: do this".into() };
+            let refusal = refusal(reason, Subject::Doors);
             let found = verdicts(&facts(vec![door(80, &["a"])], Err(vec![refusal])));
             assert_eq!(found[0].kind.as_str(), wanted);
             assert_eq!(
@@ -339,9 +347,8 @@ mod tests {
     }
 
     /// The commands that are printed for a refusal.
-    fn commands(reason: RefusalReason, message: &str, change: impl FnOnce(&mut GatewayFacts)) -> String {
-        let refusal = Refusal { host: "www.example.com".into(), reason, message: message.into() };
-        let mut facts = facts(vec![door(80, &["a"])], Err(vec![refusal]));
+    fn commands(reason: RefusalReason, subject: Subject, change: impl FnOnce(&mut GatewayFacts)) -> String {
+        let mut facts = facts(vec![door(80, &["a"])], Err(vec![refusal(reason, subject)]));
         change(&mut facts);
         let fix = verdicts(&facts)[0].fix.clone().unwrap();
         fix.split_once('\n').map(|(_, commands)| commands.to_owned()).unwrap_or_default()
@@ -359,10 +366,10 @@ mod tests {
 
     #[test]
     fn a_namespace_is_let_in_where_it_is_kept_out() {
-        let not_allowed = |message, change: &dyn Fn(&mut GatewayFacts)| {
-            commands(RefusalReason::NotAllowed, message, change)
+        let not_allowed = |subject, change: &dyn Fn(&mut GatewayFacts)| {
+            commands(RefusalReason::NotAllowed, subject, change)
         };
-        let closed = not_allowed("it is so: do this", &|facts: &mut GatewayFacts| {
+        let closed = not_allowed(Subject::Doors, &|facts: &mut GatewayFacts| {
             let servers = json!([https(&["*"]), http(&["infra/www.example.com", "other.test"], json!(null))]);
             facts.istio_gateways = vec![istio_gateway("a", servers)];
         });
@@ -374,47 +381,49 @@ mod tests {
         let allow = "kubectl patch clusterissuers.gatecert.dev/le --type=json -p '[{\"op\":\"add\",\
                      \"path\":\"/spec/acme/allow/-\",\"value\":{\"dnsNames\":[\"www.example.com\"],\
                      \"namespaces\":{\"names\":[\"shop\"]}}}]'";
-        for message in ["spec.acme.allow of the ClusterIssuer has no entry: do this", "it is so: do this"] {
-            let listed = not_allowed(message, &|facts: &mut GatewayFacts| {
+        for subject in [Subject::Issuer, Subject::Doors] {
+            let listed = not_allowed(subject.clone(), &|facts: &mut GatewayFacts| {
                 facts.issuer = Some(cluster_issuer(json!([])));
             });
-            assert_eq!(listed, allow, "{message}");
+            assert_eq!(listed, allow, "{subject:?}");
         }
-        let of_another = not_allowed("it is so: do this", &|facts: &mut GatewayFacts| {
+        let of_another = not_allowed(Subject::Doors, &|facts: &mut GatewayFacts| {
             facts.doors[0].routes = vec![TakenRoute { name: ObjectName::new("web", "web"), ..route(false) }];
             facts.issuer = Some(cluster_issuer(json!(null)));
         });
         assert!(of_another.contains("metadata: {name: www-tls, namespace: web}"), "{of_another}");
         assert!(of_another.contains("secretNamespace: infra"), "{of_another}");
         assert!(of_another.contains("issuerRef: {name: le, kind: ClusterIssuer}"), "{of_another}");
-        let listener =
-            not_allowed("listener http of Gateway infra/a, which: do this", &|facts: &mut GatewayFacts| {
-                let allowed = json!({"namespaces": {"from": "Same"}});
-                let gateway = json!({
-                    "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-                    "metadata": {"name": "a", "namespace": "infra"},
-                    "spec": {"gatewayClassName": "istio", "listeners": [{
-                        "name": "http", "port": 80, "protocol": "HTTP", "hostname": "www.example.com",
-                        "allowedRoutes": allowed,
-                    }]},
-                });
-                facts.gateways = vec![Arc::new(serde_json::from_value(gateway).unwrap())];
+        let (kind, holder) = ("Gateway", ObjectName::new("infra", "a"));
+        let subject = Subject::Listener { kind, holder, name: "http".into() };
+        let listener = not_allowed(subject, &|facts: &mut GatewayFacts| {
+            let allowed = json!({"namespaces": {"from": "Same"}});
+            let gateway = json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+                "metadata": {"name": "a", "namespace": "infra"},
+                "spec": {"gatewayClassName": "istio", "listeners": [{
+                    "name": "http", "port": 80, "protocol": "HTTP", "hostname": "www.example.com",
+                    "allowedRoutes": allowed,
+                }]},
             });
+            facts.gateways = vec![Arc::new(serde_json::from_value(gateway).unwrap())];
+        });
         assert!(
             listener.starts_with("kubectl -n infra patch gateways.gateway.networking.k8s.io/a "),
             "{listener}"
         );
         assert!(listener.contains(r#""path":"/spec/listeners/0/allowedRoutes/namespaces""#), "{listener}");
         assert!(listener.contains(r#""values":["infra","shop"]"#), "{listener}");
-        assert_eq!(not_allowed("it is so: do this", &|_: &mut GatewayFacts| {}), "", "nothing is made up");
+        assert_eq!(not_allowed(Subject::Doors, &|_: &mut GatewayFacts| {}), "", "nothing is made up");
     }
 
     #[test]
     fn what_should_be_asked_is_shown() {
-        let not_ready = |change: &dyn Fn(&mut GatewayFacts)| {
-            commands(RefusalReason::GatewayNotReady, "Gateway infra/a can not be asked: do this", change)
+        let not_ready = |pods: &[(&str, &str)], change: &dyn Fn(&mut GatewayFacts)| {
+            commands(RefusalReason::GatewayNotReady, silent("Gateway infra/a", pods), change)
         };
-        let behind = not_ready(&|facts: &mut GatewayFacts| {
+        let by_label = [("istio", "public")];
+        let behind = not_ready(&by_label, &|facts: &mut GatewayFacts| {
             let labels = [("istio".to_owned(), "public".to_owned())].into();
             facts.doors[0].pods = [("infra".to_owned(), labels)].into();
             facts.doors[0].services = [ObjectName::new("infra", "public")].into();
@@ -424,44 +433,44 @@ mod tests {
             "kubectl -n infra get pods -l istio=public\n\
              kubectl -n infra get endpointslices -l kubernetes.io/service-name=public"
         );
-        let without =
-            not_ready(&|facts: &mut GatewayFacts| facts.istio_gateways = vec![istio_gateway("a", json!([]))]);
+        let without = not_ready(&by_label, &|facts: &mut GatewayFacts| {
+            facts.istio_gateways = vec![istio_gateway("a", json!([]))];
+        });
         assert_eq!(
             without,
             "kubectl get pods --all-namespaces -l istio=public\nkubectl get services --all-namespaces -o wide"
         );
         assert_eq!(
-            not_ready(&|_: &mut GatewayFacts| {}),
+            not_ready(&[], &|_: &mut GatewayFacts| {}),
             "kubectl -n infra describe gateways.gateway.networking.k8s.io a"
         );
     }
 
     #[test]
     fn what_an_ingress_class_lacks_is_shown() {
-        let silent = |class: &str, why: &str| {
-            let message = format!("Ingress class {class} can not be asked: {why}: do this");
-            commands(RefusalReason::GatewayNotReady, &message, |facts| {
+        let of_class = |class: &str, pods: &[(&str, &str)]| {
+            let subject = silent(&format!("Ingress class {class}"), pods);
+            commands(RefusalReason::GatewayNotReady, subject, |facts| {
                 facts.doors.clear();
                 facts.ingress_classes = ["nginx".to_owned()].into();
             })
         };
         let all = "kubectl get ingresses,services --all-namespaces -o wide";
-        let of_status = "its Ingresses have no IP address in their status";
-        assert_eq!(silent("nginx", of_status), format!("kubectl describe ingressclasses/nginx\n{all}"));
+        assert_eq!(of_class("nginx", &[]), format!("kubectl describe ingressclasses/nginx\n{all}"));
         assert_eq!(
-            silent("istio", "there is no Service with port 80 and with istio=ingressgateway in its selector"),
+            of_class("istio", &[("istio", "ingressgateway")]),
             format!("{all}\nkubectl get pods --all-namespaces -l istio=ingressgateway")
         );
         // The class is a word of whoever writes an Ingress.
         for class in ["--server=https://example.com", "x\ncurl example.com", "a b"] {
-            assert_eq!(silent(class, of_status), all, "{class}");
+            assert_eq!(of_class(class, &[]), all, "{class}");
         }
     }
 
     #[test]
     fn behind_a_redirect_there_has_to_be_a_server() {
         let redirect = |change: &dyn Fn(&mut GatewayFacts)| {
-            commands(RefusalReason::RedirectWithoutHttps, "it is so: do this", |facts| {
+            commands(RefusalReason::RedirectWithoutHttps, Subject::Doors, |facts| {
                 facts.doors[0].redirecting = vec!["Gateway infra/a".into()];
                 let servers = json!([http(&["www.example.com"], json!({"httpsRedirect": true}))]);
                 facts.istio_gateways = vec![istio_gateway("a", servers)];

@@ -2,15 +2,12 @@
 
 use super::others::Others;
 use super::place::Ask;
-use super::{Refusal, RefusalReason};
+use super::{Refusal, RefusalReason, Subject};
 use gatecert_api::{Allowed, NamespaceSelector};
 use gatecert_render::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 use std::collections::BTreeSet;
-
-/// What the message of such a refusal begins with.
-pub(super) const OF_ISSUER: &str = "spec.acme.allow of the ClusterIssuer ";
 
 /// The refusal of a name that no entry of the ClusterIssuer's `spec.acme.allow` covers, whatever gateway it is on.
 pub(super) fn narrowed(ask: &Ask<'_>) -> Option<Refusal> {
@@ -22,13 +19,11 @@ pub(super) fn narrowed(ask: &Ask<'_>) -> Option<Refusal> {
             && names.is_none_or(|names| has_name(names, ask.host))
     });
     (!is_allowed).then(|| {
-        ask.refusal(
-            RefusalReason::NotAllowed,
-            format!(
-                "{OF_ISSUER}has no entry for {} in namespace {}: add one, or use another issuer",
-                ask.host, ask.question.namespace
-            ),
-        )
+        let message = format!(
+            "spec.acme.allow of the ClusterIssuer has no entry for {} in namespace {}: add one, or use another issuer",
+            ask.host, ask.question.namespace
+        );
+        Refusal { subject: Subject::Issuer, ..ask.refusal(RefusalReason::NotAllowed, message) }
     })
 }
 
@@ -167,7 +162,9 @@ metadata: {name: bare}
             let result = Asking { allow: Some(allow), ..asking(namespace, &[host]) }.of(&cluster);
             assert_eq!(result.is_ok(), wanted, "{allow} {namespace} {host}: {result:?}");
         }
-        let (reason, message) = Asking { allow: Some("[]"), ..asking("shop", &["a.test"]) }.refusal(&cluster);
+        let nobody = Asking { allow: Some("[]"), ..asking("shop", &["a.test"]) };
+        assert_eq!(nobody.subject(&cluster), Subject::Issuer);
+        let (reason, message) = nobody.refusal(&cluster);
         assert_eq!(reason, RefusalReason::NotAllowed);
         assert_eq!(
             message,

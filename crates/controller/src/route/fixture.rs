@@ -1,6 +1,6 @@
 //! Clusters and questions for tests, in YAML.
 
-use super::{Placement, Question, Refusal, RefusalReason, place};
+use super::{Placement, Question, Refusal, RefusalReason, Subject, place};
 use crate::cluster::Cluster;
 use gatecert_api::{Allowed, Solver};
 use gatecert_render::gateway_api::ParentReference;
@@ -109,10 +109,19 @@ impl Asking<'_> {
 
     /// The reason and the message of the only refusal.
     pub(super) fn refusal(&self, cluster: &Cluster) -> (RefusalReason, String) {
+        let refusal = self.only_refusal(cluster);
+        (refusal.reason, refusal.message)
+    }
+
+    /// What the only refusal is about.
+    pub(super) fn subject(&self, cluster: &Cluster) -> Subject {
+        self.only_refusal(cluster).subject
+    }
+
+    fn only_refusal(&self, cluster: &Cluster) -> Refusal {
         let mut refusals = self.of(cluster).unwrap_err();
         assert_eq!(refusals.len(), 1, "{refusals:#?}");
-        let refusal = refusals.remove(0);
-        (refusal.reason, refusal.message)
+        refusals.remove(0)
     }
 }
 

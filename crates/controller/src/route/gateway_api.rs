@@ -7,7 +7,7 @@ use super::entitlement::{Served, selects, served_by_others};
 use super::host::{Fit, fit, is_address};
 use super::others::{name_of, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{CAN_NOT_BE_ASKED, Probe, Refusal, RefusalReason};
+use super::{Probe, Refusal, RefusalReason, Subject};
 use crate::cluster::Service;
 use gatecert_api::ParentReference as Chosen;
 use gatecert_render::ObjectName;
@@ -15,11 +15,8 @@ use gatecert_render::gateway_api::{
     GROUP, Gateway, HttpRoute, Listener, ListenerSet, ParentReference, RouteNamespaces,
 };
 use kube::ResourceExt as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-
-/// What the message of a listener's refusal begins with.
-pub(super) const OF_LISTENER: &str = "listener ";
 
 /// The label of what an implementation makes for a Gateway (GEP-1762).
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
@@ -218,8 +215,8 @@ impl<'a> Listening<'a> {
                 found
             }
             Err(why) => {
-                let message = format!("{gateway}{CAN_NOT_BE_ASKED}{why}");
-                Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
+                // What its implementation has made for it is known by nothing that all implementations have.
+                Found::refused(self.ask.silent(gateway, BTreeMap::new(), &why))
             }
         }
     }
@@ -314,15 +311,14 @@ impl<'a> Listening<'a> {
 
     fn not_admitted(&self, site: &Site<'_>) -> Refusal {
         let namespace = self.ask.question.namespace;
+        let (kind, holder, name) = (site.holder.kind(), site.holder.name(), site.listener.name.clone());
         let message = format!(
-            "{OF_LISTENER}{} of {} {}, which serves {}, takes no HTTPRoutes of namespace {namespace}: allow it in \
-             allowedRoutes.namespaces, or put the Certificate in a namespace that is allowed",
-            site.listener.name,
-            site.holder.kind(),
-            site.holder.name(),
+            "listener {name} of {kind} {holder}, which serves {}, takes no HTTPRoutes of namespace {namespace}: allow it \
+             in allowedRoutes.namespaces, or put the Certificate in a namespace that is allowed",
             self.ask.host
         );
-        self.ask.refusal(RefusalReason::NotAllowed, message)
+        let subject = Subject::Listener { kind, holder, name };
+        Refusal { subject, ..self.ask.refusal(RefusalReason::NotAllowed, message) }
     }
 
     /// Whether a namespace has a listener of its own for the name, by a ListenerSet.

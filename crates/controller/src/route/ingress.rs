@@ -7,7 +7,7 @@ use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, fit_one_label, is_address};
 use super::others::{namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{CAN_NOT_BE_ASKED, Probe, Refusal, RefusalReason, gateway_api, istio};
+use super::{Probe, Refusal, gateway_api, istio};
 use crate::cluster::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
@@ -86,8 +86,10 @@ impl<'a> Class<'a> {
                 Found { routes: vec![route], probes: vec![probe], ..Found::default() }
             }
             Err(why) => {
-                let message = format!("{title}{CAN_NOT_BE_ASKED}{why}, or name addresses in the solver");
-                Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
+                let is_by_pods = self.is_istio() && self.choice.addresses.is_none();
+                let pods = if is_by_pods { istio_pods() } else { BTreeMap::new() };
+                let why = format!("{why}, or name addresses in the solver");
+                Found::refused(self.ask.silent(title, pods, &why))
             }
         }
     }
@@ -118,8 +120,7 @@ impl<'a> Class<'a> {
 
     /// The Services in front of the Envoys of Istio's classes.
     fn services(&self) -> Vec<&'a Service> {
-        let labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
-        services_of(self.ask.others.cluster, &labels)
+        services_of(self.ask.others.cluster, &istio_pods())
     }
 
     fn has_rule_for_all(&self) -> bool {
@@ -154,6 +155,11 @@ impl<'a> Class<'a> {
     }
 }
 
+/// The labels of the Pods of Istio's classes, which meshConfig.ingressSelector may change.
+fn istio_pods() -> BTreeMap<String, String> {
+    [("istio".to_owned(), "ingressgateway".to_owned())].into()
+}
+
 /// The hosts of an Ingress's rules; `None` is every host.
 fn hosts(ingress: &Ingress) -> impl Iterator<Item = Option<&str>> {
     let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
@@ -170,6 +176,7 @@ fn published(ingress: &Ingress) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::super::RefusalReason::{GatewayNotReady, NoGateway, NotAllowed};
+    use super::super::Subject;
     use super::super::fixture::{Asking, asking, cluster, service};
 
     const HOST: [&str; 1] = ["foo.example.test"];
@@ -332,7 +339,13 @@ spec: {controller: istio.io/ingress-controller}
             let routes = asking("shop", &HOST).routes(&cluster(&text));
             assert_eq!(routes[1], "probe http foo.example.test 10.0.0.1:8080");
         }
-        let (reason, message) = asking("shop", &HOST).refusal(&cluster(&ingress("shop/web", "istio", &HOST)));
+        let silent = cluster(&ingress("shop/web", "istio", &HOST));
+        let title = "Ingress class istio".to_owned();
+        assert_eq!(
+            asking("shop", &HOST).subject(&silent),
+            Subject::SilentGateway { title, pods: super::istio_pods() }
+        );
+        let (reason, message) = asking("shop", &HOST).refusal(&silent);
         assert_eq!(reason, GatewayNotReady);
         assert_eq!(
             message,

@@ -8,7 +8,7 @@ use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, ServerHost, fit, is_address, most_specific};
 use super::others::{Others, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{BypassPlace, CAN_NOT_BE_ASKED, Probe, Refusal, RefusalReason, endpoints};
+use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
 use crate::cluster::Service;
 use binding::{admitted, is_bound};
 use gatecert_api::GatewayReference;
@@ -384,10 +384,7 @@ impl<'a> Workload<'a> {
                 found.probes.push(Probe { host, gateway, addresses, is_tls: public == HTTPS });
                 found
             }
-            Err(why) => {
-                let message = format!("{gateway}{CAN_NOT_BE_ASKED}{why}");
-                Found::refused(self.ask.refusal(RefusalReason::GatewayNotReady, message))
-            }
+            Err(why) => Found::refused(self.ask.silent(gateway, self.selector.clone(), &why)),
         }
     }
 

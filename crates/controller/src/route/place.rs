@@ -2,7 +2,7 @@
 
 use super::others::Others;
 use super::{
-    BypassPlace, HttpRoutePlace, IngressPlace, Placement, Probe, Question, Refusal, RefusalReason,
+    BypassPlace, HttpRoutePlace, IngressPlace, Placement, Probe, Question, Refusal, RefusalReason, Subject,
     VirtualServicePlace, entitlement, gateway_api, ingress, istio, solver,
 };
 use crate::cluster::Cluster;
@@ -44,9 +44,16 @@ pub(super) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// A refusal of the name.
+    /// A refusal of the name, by what serves it.
     pub(super) fn refusal(&self, reason: RefusalReason, message: String) -> Refusal {
-        Refusal { host: self.host.to_owned(), reason, message }
+        Refusal { host: self.host.to_owned(), reason, subject: Subject::Doors, message }
+    }
+
+    /// The refusal of a name whose gateway can not be asked.
+    pub(super) fn silent(&self, title: String, pods: BTreeMap<String, String>, why: &str) -> Refusal {
+        let message = format!("{title} can not be asked: {why}");
+        let subject = Subject::SilentGateway { title, pods };
+        Refusal { subject, ..self.refusal(RefusalReason::GatewayNotReady, message) }
     }
 
     /// Who answers on an Istio gateway.

@@ -6,7 +6,7 @@ use crate::doctor::certificate::{ISSUER, created};
 use crate::doctor::cluster::name_of;
 use crate::doctor::inside::SERVICE_NAME;
 use crate::doctor::report::{patched, quoted};
-use gatecert_controller::route::{Door, Refusal, RefusalReason, ServerHost};
+use gatecert_controller::route::{Door, Refusal, RefusalReason, ServerHost, Subject};
 use gatecert_render::ObjectName;
 use gatecert_render::istio::{self, Server};
 use serde_json::json;
@@ -14,9 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Istio's Gateways, as kubectl names them.
 const ISTIO_GATEWAYS: &str = "gateways.networking.istio.io";
-
-/// The labels of the Pods of Istio's Ingress classes, as kubectl takes them and as a refusal names them.
-const INGRESS_PODS: &str = "istio=ingressgateway";
 
 /// The command for a refusal, where what is known is enough to write it.
 pub(super) fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
@@ -86,13 +83,17 @@ fn is_of_name(facts: &GatewayFacts, entry: &str) -> bool {
 /// Lets the namespace ask for the name.
 fn allowed(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
     let namespace = facts.namespace.as_deref()?;
-    if refusal.is_of_issuer() {
-        return in_issuer(facts, namespace);
+    match &refusal.subject {
+        Subject::Issuer => in_issuer(facts, namespace),
+        Subject::Listener { kind, holder, name } => {
+            let listener = listeners::find(facts, kind, holder, name);
+            let admitted = listener.and_then(|one| one.admitting(namespace, facts.labels.as_ref()));
+            admitted.or_else(|| beside_route(facts))
+        }
+        _ => on_servers(facts, namespace)
+            .or_else(|| in_issuer(facts, namespace))
+            .or_else(|| beside_route(facts)),
     }
-    if refusal.is_of_listener() {
-        return listeners::admitted(facts, refusal, namespace).or_else(|| beside_route(facts));
-    }
-    on_servers(facts, namespace).or_else(|| in_issuer(facts, namespace)).or_else(|| beside_route(facts))
 }
 
 /// An entry more in the ClusterIssuer that says whom it is for. One without such a list is for all, whom a first entry
@@ -143,8 +144,8 @@ fn beside_route(facts: &GatewayFacts) -> Option<String> {
 
 /// Shows the Pods that should be asked, and what leads to them.
 fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
-    let title = refusal.silent_gateway()?;
-    let door = facts.doors.iter().find(|door| door.gateways.iter().any(|gateway| gateway == title));
+    let Subject::SilentGateway { title, pods: labels } = &refusal.subject else { return None };
+    let door = facts.doors.iter().find(|door| door.gateways.contains(title));
     let pods = door.into_iter().flat_map(|door| &door.pods);
     let mut commands: Vec<_> = pods.filter_map(|(home, labels)| pods_in(home, labels)).collect();
     commands.extend(door.into_iter().flat_map(|door| &door.services).map(|service| {
@@ -152,7 +153,7 @@ fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
         format!("kubectl -n {namespace} get endpointslices -l {SERVICE_NAME}={name}")
     }));
     if commands.is_empty() {
-        commands.push(unserved(facts, refusal, title)?);
+        commands.push(unserved(facts, title, labels)?);
     }
     Some(commands.join("\n"))
 }
@@ -169,22 +170,18 @@ fn selector(labels: &BTreeMap<String, String>) -> Option<String> {
 }
 
 /// Shows what could lead to a gateway that no Service leads to.
-fn unserved(facts: &GatewayFacts, refusal: &Refusal, title: &str) -> Option<String> {
-    if let Some(gateway) = istio_gateway(facts, title) {
-        let services = "kubectl get services --all-namespaces -o wide";
-        return Some(match selector(&gateway.spec.selector) {
-            Some(labels) => format!("kubectl get pods --all-namespaces -l {labels}\n{services}"),
-            None => services.to_owned(),
-        });
+fn unserved(facts: &GatewayFacts, title: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let pods = selector(labels).map(|labels| format!("kubectl get pods --all-namespaces -l {labels}"));
+    if istio_gateway(facts, title).is_some() {
+        let services = "kubectl get services --all-namespaces -o wide".to_owned();
+        return joined(pods.into_iter().chain([services]));
     }
     if let Some(class) = title.strip_prefix("Ingress class ") {
         let is_there = facts.ingress_classes.contains(class);
         let mut commands: Vec<_> =
             is_there.then(|| format!("kubectl describe ingressclasses/{class}")).into_iter().collect();
         commands.push("kubectl get ingresses,services --all-namespaces -o wide".to_owned());
-        if refusal.message.contains(INGRESS_PODS) {
-            commands.push(format!("kubectl get pods --all-namespaces -l {INGRESS_PODS}"));
-        }
+        commands.extend(pods);
         return Some(commands.join("\n"));
     }
     let (namespace, name) = title.strip_prefix("Gateway ")?.split_once('/')?;

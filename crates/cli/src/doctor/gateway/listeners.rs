@@ -3,10 +3,10 @@
 use super::GatewayFacts;
 use crate::doctor::cluster::name_of;
 use crate::doctor::report::{MAX_COMMAND, patched};
-use gatecert_controller::route::Refusal;
 use gatecert_render::ObjectName;
 use gatecert_render::gateway_api::Listener;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Expression, Selector, SelectorExt as _};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -19,76 +19,70 @@ const LISTENER_SETS: &str = "listenersets.gateway.networking.k8s.io";
 /// The label of every namespace that has its name. Nobody can change it.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
-/// What has listeners.
-struct Holder<'a> {
-    kind: &'static str,
+/// A listener.
+pub(super) struct Found<'a> {
+    /// What has it, as kubectl names the kind.
     resource: &'static str,
-    name: ObjectName,
+    holder: ObjectName,
     generation: Option<i64>,
-    listeners: &'a [Listener],
-}
-
-/// The command for the listener that a refusal is about; nothing where it is about something else.
-pub(super) fn admitted(facts: &GatewayFacts, refusal: &Refusal, namespace: &str) -> Option<String> {
-    let gateways = facts.gateways.iter().map(|gateway| Holder {
-        kind: "Gateway",
-        resource: API_GATEWAYS,
-        name: name_of(&**gateway),
-        generation: gateway.metadata.generation,
-        listeners: &gateway.spec.listeners,
-    });
-    let sets = facts.listener_sets.iter().map(|set| Holder {
-        kind: "ListenerSet",
-        resource: LISTENER_SETS,
-        name: name_of(&**set),
-        generation: set.metadata.generation,
-        listeners: &set.spec.listeners,
-    });
-    gateways.chain(sets).find_map(|holder| {
-        let is_meant = |listener: &Listener| {
-            let title = format!("listener {} of {} {}, ", listener.name, holder.kind, holder.name);
-            refusal.message.starts_with(&title)
-        };
-        let at = holder.listeners.iter().position(is_meant)?;
-        onto(&holder, at, holder.listeners.get(at)?, namespace, facts.labels.as_ref())
-    })
-}
-
-fn onto(
-    holder: &Holder<'_>,
+    /// Which of its listeners it is.
     at: usize,
-    listener: &Listener,
-    namespace: &str,
-    labels: Option<&BTreeMap<String, String>>,
-) -> Option<String> {
-    let path = format!("/spec/listeners/{at}/allowedRoutes");
-    let add =
-        |below: &str, value: Value| json!({"op": "add", "path": format!("{path}{below}"), "value": value});
-    let patched =
-        |operations: &[Value]| patched(holder.resource, &holder.name, holder.generation, operations);
-    let home = holder.name.namespace.as_str();
-    let Some(allowed) = &listener.allowed_routes else {
-        return Some(patched(&[add("", json!({"namespaces": of_names(&[home, namespace])}))]));
+    listener: &'a Listener,
+}
+
+/// The listener of this name of a Gateway or of a ListenerSet.
+pub(super) fn find<'a>(
+    facts: &'a GatewayFacts,
+    kind: &str,
+    holder: &ObjectName,
+    name: &str,
+) -> Option<Found<'a>> {
+    let (resource, generation, listeners) = if kind == "ListenerSet" {
+        let set = facts.listener_sets.iter().find(|one| name_of(&***one) == *holder)?;
+        (LISTENER_SETS, set.metadata.generation, &set.spec.listeners)
+    } else {
+        let gateway = facts.gateways.iter().find(|one| name_of(&***one) == *holder)?;
+        (API_GATEWAYS, gateway.metadata.generation, &gateway.spec.listeners)
     };
-    let is_kind = allowed.kinds.is_empty() || allowed.kinds.iter().any(|one| one.kind == "HTTPRoute");
-    let mut operations: Vec<_> =
-        (!is_kind).then(|| add("/kinds/-", json!({"kind": "HTTPRoute"}))).into_iter().collect();
-    let namespaces = allowed.namespaces.as_ref();
-    match namespaces.and_then(|namespaces| namespaces.from.as_deref()).unwrap_or("Same") {
-        "Same" if home != namespace => operations.push(add("/namespaces", of_names(&[home, namespace]))),
-        "None" => operations.push(add("/namespaces", of_names(&[namespace]))),
-        "Selector" => {
-            let selector = namespaces?.selector.as_ref()?;
-            let more = more_names(selector, &format!("{path}/namespaces/selector"), namespace);
-            match more {
-                Some(operation) => operations.push(operation),
-                None if is_kind => return labelled(selector, namespace, labels?),
-                None => return None,
+    let at = listeners.iter().position(|one| one.name == name)?;
+    Some(Found { resource, holder: holder.clone(), generation, at, listener: listeners.get(at)? })
+}
+
+impl Found<'_> {
+    /// The command that lets routes of a namespace, which has these labels, onto it.
+    pub(super) fn admitting(
+        &self,
+        namespace: &str,
+        labels: Option<&BTreeMap<String, String>>,
+    ) -> Option<String> {
+        let path = format!("/spec/listeners/{}/allowedRoutes", self.at);
+        let add = |below: &str, value: Value| json!({"op": "add", "path": format!("{path}{below}"), "value": value});
+        let patched =
+            |operations: &[Value]| patched(self.resource, &self.holder, self.generation, operations);
+        let home = self.holder.namespace.as_str();
+        let Some(allowed) = &self.listener.allowed_routes else {
+            return Some(patched(&[add("", json!({"namespaces": of_names(&[home, namespace])}))]));
+        };
+        let is_kind = allowed.kinds.is_empty() || allowed.kinds.iter().any(|one| one.kind == "HTTPRoute");
+        let mut operations: Vec<_> =
+            (!is_kind).then(|| add("/kinds/-", json!({"kind": "HTTPRoute"}))).into_iter().collect();
+        let namespaces = allowed.namespaces.as_ref();
+        match namespaces.and_then(|namespaces| namespaces.from.as_deref()).unwrap_or("Same") {
+            "Same" if home != namespace => operations.push(add("/namespaces", of_names(&[home, namespace]))),
+            "None" => operations.push(add("/namespaces", of_names(&[namespace]))),
+            "Selector" => {
+                let selector = namespaces?.selector.as_ref()?;
+                let more = more_names(selector, &format!("{path}/namespaces/selector"), namespace);
+                match more {
+                    Some(operation) => operations.push(operation),
+                    None if is_kind => return labelled(selector, namespace, labels?),
+                    None => return None,
+                }
             }
+            _ => {}
         }
-        _ => {}
+        (!operations.is_empty()).then(|| patched(&operations))
     }
-    (!operations.is_empty()).then(|| patched(&operations))
 }
 
 /// Namespaces by their names.
@@ -119,30 +113,24 @@ fn more_names(selector: &LabelSelector, path: &str, namespace: &str) -> Option<V
 /// Gives the namespace the labels that are asked for and that it does not have. One that it has with another value is left to
 /// whoever gave it, and one by which more than gateways goes to people.
 fn labelled(selector: &LabelSelector, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let selector = Selector::try_from(selector.clone()).ok()?;
     let mut wanted = BTreeMap::new();
-    for (key, value) in selector.match_labels.iter().flatten() {
-        if labels.get(key) != Some(value) {
-            wanted.insert(key.as_str(), value.as_str());
+    for asked in selector {
+        if Selector::from(asked.clone()).matches(labels) {
+            continue;
         }
-    }
-    for one in selector.match_expressions.iter().flatten() {
-        let values = one.values.as_deref().unwrap_or_default();
-        let present = labels.get(&one.key);
-        let value = match one.operator.as_str() {
-            "In" if present.is_some_and(|present| values.contains(present)) => continue,
-            "In" => values.first()?.as_str(),
-            "Exists" if present.is_some() => continue,
-            "Exists" => "",
-            "NotIn" if present.is_none_or(|present| !values.contains(present)) => continue,
-            "DoesNotExist" if present.is_none() => continue,
+        let (key, value) = match asked {
+            Expression::Equal(key, value) => (key, value),
+            Expression::In(key, values) => (key, values.into_iter().next()?),
+            Expression::Exists(key) => (key, String::new()),
             _ => return None,
         };
-        if wanted.insert(&one.key, value).is_some() {
+        if wanted.insert(key, value).is_some() {
             return None;
         }
     }
-    let is_given = |(key, value): (&&str, &&str)| {
-        !labels.contains_key(*key) && is_free(key) && (value.is_empty() || is_label(value))
+    let is_given = |(key, value): (&String, &String)| {
+        !labels.contains_key(key) && is_free(key) && (value.is_empty() || is_label(value))
     };
     if wanted.is_empty() || !wanted.iter().all(is_given) {
         return None;
@@ -160,10 +148,14 @@ fn labelled(selector: &LabelSelector, namespace: &str, labels: &BTreeMap<String,
 /// a selector may have other words.
 fn is_free(key: &str) -> bool {
     let (domain, name) = key.split_once('/').map_or((None, key), |(domain, name)| (Some(domain), name));
-    let is_domain = |domain: &str| {
-        let is_taken = ["kubernetes.io", "k8s.io", "istio.io"].iter().any(|end| domain.ends_with(end));
-        domain.split('.').all(is_label) && !is_taken
+    let is_taken = |domain: &str| {
+        ["kubernetes.io", "k8s.io", "istio.io"].iter().any(|end| {
+            domain.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        })
     };
+    let is_lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let is_domain =
+        |domain: &str| domain.bytes().all(is_lower) && domain.split('.').all(is_label) && !is_taken(domain);
     name != "istio-injection" && is_label(name) && domain.is_none_or(is_domain)
 }
 
@@ -186,16 +178,15 @@ mod tests {
         let listener = json!({
             "name": "web", "port": 80, "protocol": "HTTP", "hostname": "www.example.com", "allowedRoutes": allowed_routes,
         });
-        let holder = Holder {
-            kind: "ListenerSet",
+        let found = Found {
             resource: LISTENER_SETS,
-            name: ObjectName::new("infra", "more"),
+            holder: ObjectName::new("infra", "more"),
             generation: None,
-            listeners: &[],
+            at: 1,
+            listener: &serde_json::from_value(listener).unwrap(),
         };
         let labels = [("tier", "edge"), ("other", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-        onto(&holder, 1, &serde_json::from_value(listener).unwrap(), "shop", Some(&labels.into()))
-            .unwrap_or_default()
+        found.admitting("shop", Some(&labels.into())).unwrap_or_default()
     }
 
     fn by_selector(selector: Value) -> String {

@@ -1,5 +1,8 @@
 use super::super::RefusalReason::{GatewayNotReady, NoGateway, NotAllowed};
+use super::super::Subject;
 use super::super::fixture::{Asking, asking, cluster};
+use gatecert_render::ObjectName;
+use std::collections::BTreeMap;
 
 const HOST: [&str; 1] = ["foo.example.test"];
 
@@ -100,7 +103,11 @@ fn listeners_say_whose_routes_they_take() {
             Err(reason) => assert_eq!(asking(namespace, &HOST).refusal(&cluster).0, reason, "{from}"),
         }
     }
-    let (_, message) = asking("evil", &HOST).refusal(&cluster(&gateway(&http("web", "", "{}"))));
+    let closed = cluster(&gateway(&http("web", "", "{}")));
+    let (kind, holder) = ("Gateway", ObjectName::new("infra", "edge"));
+    let listener = Subject::Listener { kind, holder, name: "web".into() };
+    assert_eq!(asking("evil", &HOST).subject(&closed), listener);
+    let (_, message) = asking("evil", &HOST).refusal(&closed);
     assert_eq!(
         message,
         "listener web of Gateway infra/edge, which serves foo.example.test, takes no HTTPRoutes of namespace \
@@ -196,6 +203,8 @@ fn a_gateway_is_asked_at_its_services_or_addresses() {
     assert_eq!(probe(gateway(&listener) + &labelled), "probe http foo.example.test 10.0.0.7:8080");
     assert_eq!(probe(by_name + &named), "probe http foo.example.test 10.0.0.8:8080");
     let bare = gateway(&listener).replace("status", "ignored");
+    let (title, pods) = ("Gateway infra/edge".to_owned(), BTreeMap::new());
+    assert_eq!(asking("shop", &HOST).subject(&cluster(&bare)), Subject::SilentGateway { title, pods });
     let (reason, message) = asking("shop", &HOST).refusal(&cluster(&bare));
     assert_eq!(reason, GatewayNotReady);
     assert_eq!(

@@ -1,4 +1,5 @@
 use super::super::RefusalReason::{GatewayNotReady, NoGateway, NotAllowed, RedirectWithoutHttps};
+use super::super::Subject;
 use super::super::fixture::{Asking, asking, cluster, service};
 use crate::cluster::Cluster;
 
@@ -128,8 +129,10 @@ fn no_gateway_and_no_pods_are_told() {
     let (reason, message) = asking("shop", &host).refusal(&with_service(&[]));
     assert_eq!(reason, NoGateway);
     assert!(message.starts_with("no gateway serves foo.example.test on port 80: add it to"), "{message}");
-    let (reason, message) =
-        asking("shop", &host).refusal(&cluster(&gateway("public", &http("foo.example.test"))));
+    let silent = cluster(&gateway("public", &http("foo.example.test")));
+    let Subject::SilentGateway { title, pods } = asking("shop", &host).subject(&silent) else { panic!() };
+    assert_eq!((title.as_str(), pods["istio"].as_str()), ("Gateway infra/public", "public"));
+    let (reason, message) = asking("shop", &host).refusal(&silent);
     assert_eq!(reason, GatewayNotReady);
     assert_eq!(
         message,
