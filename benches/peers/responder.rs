@@ -12,6 +12,6 @@ async fn main() -> Result<()> {
     let store = TokenStore::new();
     store.insert(host, token, key_authorization)?;
     let address = ListenAddress::loopback(port.parse().context("PORT")?);
-    let _server = Server::bind(address)?.spawn(Responder::new(store))?;
+    let _server = Server::bind(address)?.spawn_responder(Responder::new(store))?;
     std::future::pending().await
 }

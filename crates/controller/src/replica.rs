@@ -67,7 +67,8 @@ pub async fn run(
     let (metrics, tokens, health) = (Metrics::new(Arc::clone(&overview)), TokenStore::new(), Health::new());
     let prober = Prober::new().map_err(|error| RunError::Prober(error.into()))?;
     let probes = Server::bind(options.health_listen)?;
-    let responder = Server::bind(options.responder_listen)?.spawn(Responder::new(tokens.clone()))?;
+    let responder =
+        Server::bind(options.responder_listen)?.spawn_responder(Responder::new(tokens.clone()))?;
     let page =
         StatusPage::new(Arc::clone(&overview), Arc::clone(&metrics), Arc::clone(&clock), &options.identity);
     let probes = probes.spawn(Status { health: health.clone(), metrics: Arc::clone(&metrics), page })?;

@@ -5,6 +5,7 @@ use crate::connections::{Connections, Drained, OpenConnections, SETTLE_TIME};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::listen_address::ListenAddress;
+use crate::responder::Responder;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -103,6 +104,16 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(running.run(service, async move { drop(stopped.await) }));
         Ok(ServerHandle { addresses, open, stop, task })
+    }
+
+    /// [`Server::spawn`] with a [`Responder`], compiled with this crate and not with the caller's: a program that is built
+    /// for size answers as fast as this crate is built for.
+    ///
+    /// # Errors
+    /// Outside a tokio runtime, or when the runtime does not take the sockets.
+    #[inline(never)]
+    pub fn spawn_responder(self, responder: Responder) -> Result<ServerHandle, ServeError> {
+        self.spawn(responder)
     }
 
     fn start(self) -> Result<Running, ServeError> {

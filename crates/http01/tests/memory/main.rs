@@ -19,7 +19,7 @@ const TRIED: usize = 2_000;
 #[tokio::test]
 async fn connections_have_a_price_and_a_most() {
     let server = Server::bind(ListenAddress::loopback(0)).unwrap();
-    let server = server.spawn(Responder::new(TokenStore::new())).unwrap();
+    let server = server.spawn_responder(Responder::new(TokenStore::new())).unwrap();
     let (address, most) = (server.local_addrs()[0], Limits::default().connections as usize);
     let open = || server.open_connections() as usize;
     // Threads of the clients would allocate, and so would their runtime: these are plain sockets.
