@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::manifest::certificate;
 use crate::world::World;
+use gatecert_testkit::cluster::http_route;
 
 /// Listeners that choose by a label, by the names of namespaces, and in a ListenerSet by what is meant without a word.
 const LISTENERS: &str = "---
@@ -34,21 +35,6 @@ spec:
   - {name: set, port: 80, protocol: HTTP, hostname: www.in-set.test}
 ";
 
-/// A route of the application's to what holds the listener for a host.
-fn route(name: &str, host: &str, holder: &str) -> String {
-    format!(
-        "---
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: {name}, namespace: app}}
-spec:
-  hostnames: [{host}]
-  parentRefs: [{{{holder}, namespace: istio-system}}]
-  rules: [{{backendRefs: [{{name: web, port: 8000}}]}}]
-"
-    )
-}
-
 pub async fn listeners_that_take_no_route(world: &World) -> Outcome {
     let set = "group: gateway.networking.k8s.io, kind: ListenerSet, name: closed-set";
     let closed = [
@@ -58,7 +44,7 @@ pub async fn listeners_that_take_no_route(world: &World) -> Outcome {
     ];
     world.apply(LISTENERS).await?;
     for (name, host, holder) in closed {
-        world.apply(&(certificate("app", name, host) + &route(name, host, holder))).await?;
+        world.apply(&(certificate("app", name, host) + &http_route(name, holder, host))).await?;
         world.status("Certificate", Some("app"), name, &crate::world::ready()).await?;
     }
     for (_, host, _) in closed {

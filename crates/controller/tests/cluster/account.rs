@@ -19,14 +19,16 @@ const NAME: &str = "followed";
 pub(crate) async fn it_follows_its_issuer(world: &World) -> Outcome {
     let issuer = world.issuer(NAME);
     world.apply(&issuer).await?;
-    let first = until(world, |acme| acme.last_registered_email.as_deref() == Some("ops@example.com")).await?;
+    let first =
+        until(world, NAME, |acme| acme.last_registered_email.as_deref() == Some("ops@example.com")).await?;
     assert_eq!(contacts(world).await?, ["mailto:ops@example.com"]);
     assert_eq!(first.external_account_key_id, None);
 
     let issuer = issuer.replace("ops@example.com", "others@example.com");
     world.apply(&issuer).await?;
     let second =
-        until(world, |acme| acme.last_registered_email.as_deref() == Some("others@example.com")).await?;
+        until(world, NAME, |acme| acme.last_registered_email.as_deref() == Some("others@example.com"))
+            .await?;
     assert_eq!(
         (contacts(world).await?, &second.uri),
         (vec!["mailto:others@example.com".to_owned()], &first.uri)
@@ -41,7 +43,7 @@ pub(crate) async fn it_follows_its_issuer(world: &World) -> Outcome {
         world.apply(&issuer.replace("others@example.com", email).replace("email:", &binding)).await?;
         let message = ready(world).await?;
         assert!(message.contains("delete Secret gatecert-system/followed-account-key"), "{message}");
-        let kept = until(world, |_| true).await?;
+        let kept = until(world, NAME, |_| true).await?;
         assert_eq!((kept.uri, kept.external_account_key_id), (first.uri.clone(), None));
         assert_eq!(contacts(world).await?, [format!("mailto:{email}")]);
     }
@@ -49,15 +51,16 @@ pub(crate) async fn it_follows_its_issuer(world: &World) -> Outcome {
     Ok(())
 }
 
-/// Waits until the issuer's account is as it should be.
-async fn until(
+/// Waits until the account of a ClusterIssuer is as it should be.
+pub(crate) async fn until(
     world: &World,
+    issuer: &str,
     is_so: impl Fn(&AcmeStatus) -> bool,
 ) -> Result<AcmeStatus, Box<dyn Error + Send + Sync>> {
     let issuers: Api<ClusterIssuer> = Api::all(world.cluster.client.clone());
     let waited = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
-            let acme = issuers.get(NAME).await?.status.and_then(|status| status.acme);
+            let acme = issuers.get(issuer).await?.status.and_then(|status| status.acme);
             if let Some(acme) = acme.filter(|acme| is_so(acme)) {
                 return Ok::<_, kube::Error>(acme);
             }

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::harness::{USER, World};
-use crate::manifest::{certificate, gateway, http};
+use crate::manifest::{certificate, gateway, http, route};
 use gatecert_testkit::cluster::ApiRequest;
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn eight_writes_for_one_certificate(world: &World) -> Outcome {
     world.namespaces(&["cost"]).await?;
-    world.apply(&gateway("cost", "cost", &[http("cost", &["www.cost.test"], "")])).await?;
+    let gateway = gateway("cost", "cost", &[http("cost", &["www.cost.test"], "")]);
+    world.apply(&[gateway, route("app", "cost", "cost/cost", &["www.cost.test"])].concat()).await?;
+    // Without a gateway there would be a refusal to write first.
+    world.answers("www.cost.test", "/", 200).await?;
     world.apply(&certificate("cost", "cost", &["www.cost.test"])).await?;
     world.ready("cost", "cost").await?;
     tokio::time::sleep(SETTLE).await;

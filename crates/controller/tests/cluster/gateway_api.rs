@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::harness::{Load, World};
+use gatecert_testkit::cluster::http_route;
 
 /// A Gateway of Istio's, served by the Envoy that is there already.
 fn gateway(name: &str, listeners: &str) -> String {
@@ -32,26 +33,12 @@ spec:
   to: [{group: '', kind: Service}]
 ";
 
-fn route(name: &str, gateway: &str, host: &str) -> String {
-    format!(
-        "---
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: {name}, namespace: app}}
-spec:
-  hostnames: ['{host}']
-  parentRefs: [{{name: {gateway}, namespace: istio-system}}]
-  rules: [{{backendRefs: [{{name: web, port: 8000}}]}}]
-"
-    )
-}
-
 pub(crate) async fn two_listeners_on_one_port(world: &World) -> Outcome {
     let listeners = "  - {name: http, port: 80, protocol: HTTP, hostname: '*.listeners.test', allowedRoutes: {namespaces: {from: All}}}
   - {name: www, port: 443, protocol: HTTPS, hostname: www.listeners.test, allowedRoutes: {namespaces: {from: All}}, tls: {certificateRefs: [{name: listeners-www}]}}
   - {name: api, port: 443, protocol: HTTPS, hostname: api.listeners.test, allowedRoutes: {namespaces: {from: All}}, tls: {certificateRefs: [{name: listeners-api}]}}
 ";
-    world.apply(&route("listeners", "listeners", "*.listeners.test")).await?;
+    world.apply(&http_route("listeners", "name: listeners", "*.listeners.test")).await?;
     let http = listeners.lines().next().unwrap_or_default();
     world.apply(&gateway("listeners", &format!("{http}\n"))).await?;
     world.answers("www.listeners.test", "/", 200).await?;
@@ -72,7 +59,7 @@ pub(crate) async fn a_listener_set_with_tls_only(world: &World) -> Outcome {
     let http = "  - {name: http, port: 80, protocol: HTTP, hostname: '*.set.test', allowedRoutes: {namespaces: {from: All}}}\n";
     world.namespaces(&["set"]).await?;
     // The names are those of the namespace that has the Certificate.
-    let route = route("set", "parent", "*.set.test")
+    let route = http_route("set", "name: parent", "*.set.test")
         .replace("namespace: app", "namespace: set")
         .replace("{name: web,", "{name: web, namespace: app,");
     world.apply(&[gateway("parent", http), route, GRANT.to_owned()].concat()).await?;

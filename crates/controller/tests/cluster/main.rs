@@ -40,8 +40,9 @@ use gatecert_testkit::tools::{Tool, ensure};
 use harness::World;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::error::Error;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
 
 /// What a test gives.
@@ -79,19 +80,48 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let alone = libtest_mimic::run(&arguments, trials_alone(both()));
     if together.has_failed() || alone.has_failed() {
         runtime.block_on(world.print_log());
-        return Ok(ExitCode::from(101));
+        return Ok(failed());
     }
     runtime.block_on(world.end_controller()).map_err(|error| error.to_string())?;
-    Ok(libtest_mimic::run(&arguments, trials_with_replicas(both())).exit_code())
+    match libtest_mimic::run(&arguments, trials_with_replicas(both())).has_failed() {
+        true => Ok(failed()),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What has failed so far, each with its reason.
+static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says once more what has failed, behind all logs: whoever sees the end of the output alone has to know it.
+fn failed() -> ExitCode {
+    for failure in FAILURES.lock().unwrap().iter() {
+        eprintln!("FAILED: {failure}");
+    }
+    ExitCode::from(101)
+}
+
+/// Runs one, and remembers what went wrong, a panic too.
+fn remembered(name: &str, run: impl FnOnce() -> Outcome) -> Result<(), Failed> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let said = payload.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default();
+        Err(format!("it panicked: {said}").into())
+    });
+    outcome.map_err(|error| {
+        let reason = harness::chain(&*error);
+        FAILURES.lock().unwrap().push(format!("{name}: {reason}"));
+        Failed::from(reason)
+    })
 }
 
 macro_rules! trials {
     ($world:ident, $($module:ident :: $test:ident),* $(,)?) => {
         vec![$({
             let world = $world.clone();
-            Trial::test(concat!(stringify!($module), "::", stringify!($test)), move || {
+            let name = concat!(stringify!($module), "::", stringify!($test));
+            Trial::test(name, move || {
                 let Some((runtime, world)) = world else { return Ok(()) };
-                runtime.block_on($module::$test(&world)).map_err(|error| Failed::from(harness::chain(&*error)))
+                remembered(name, || runtime.block_on($module::$test(&world)))
             })
         }),*]
     };

@@ -1,11 +1,10 @@
 //! From cert-manager's objects to gatecert's, on a cluster.
 
-use crate::Outcome;
 use crate::harness::World;
 use crate::manifest::{certificate_with, gateway, http};
 use crate::proxy::PortProxy;
+use crate::{Outcome, account as issuer_account};
 use gatecert_acme::AccountKey;
-use gatecert_api::ClusterIssuer;
 use gatecert_migrate::{Document, Migration, NoteKind, Options, Target, migrate};
 use gatecert_testkit::cluster::{check, service};
 use k8s_openapi::api::core::v1::Secret;
@@ -95,8 +94,7 @@ spec:
     assert_eq!(ours.data, theirs.data);
     let labels = ours.metadata.labels.unwrap_or_default();
     assert_eq!(labels.get("app.kubernetes.io/managed-by").map(String::as_str), Some("gatecert"));
-    let issuer: ClusterIssuer = Api::all(world.cluster.client.clone()).get(NAME).await?;
-    let registered = issuer.status.and_then(|status| status.acme).ok_or("the issuer is not ready")?;
+    let registered = issuer_account::until(world, NAME, |_| true).await?;
     assert_eq!(registered.thumbprint, account.thumbprint(), "another account");
     Ok(())
 }

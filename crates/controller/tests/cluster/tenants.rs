@@ -22,7 +22,7 @@ use record::Record;
 /// The matrix at first issue.
 pub(crate) async fn what_is_anothers(world: &World) -> Outcome {
     prepare(world).await?;
-    let record = Record::start(world);
+    let record = Record::start(world).await;
     let cells = cells(world);
     // Where the objects of a cell are not there yet, another refusal would be the answer.
     all(cells.iter().map(|cell| cell.set_up(world))).await?;

@@ -58,6 +58,22 @@ impl Drop for Application {
     }
 }
 
+/// An HTTPRoute to the Service `web` of namespace `app`, from the listeners of a parent: `name: edge`, and its group and kind
+/// where it is no Gateway, in namespace `istio-system`.
+pub fn http_route(name: &str, parent: &str, host: &str) -> String {
+    format!(
+        "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}, namespace: app}}
+spec:
+  hostnames: ['{host}']
+  parentRefs: [{{{parent}, namespace: istio-system}}]
+  rules: [{{backendRefs: [{{name: web, port: 8000}}]}}]
+"
+    )
+}
+
 /// A Service with one endpoint.
 pub fn service(namespace: &str, name: &str, address: Ipv4Addr, port: u16) -> String {
     service_with(namespace, name, address, &[("http", port)], port)

@@ -12,7 +12,7 @@ mod network;
 mod objects;
 
 pub use api_server::{API_SERVER, ApiObject, ApiRequest, ApiServer, ApiStatus, ApiUser};
-pub use application::{APPLICATION_PORT, Application, GRPC_PORT, service};
+pub use application::{APPLICATION_PORT, Application, GRPC_PORT, http_route, service};
 pub use gateway::{GatewayOptions, IstioGateway};
 pub use grpc::{GRPC_PATH, GrpcClient};
 pub use istiod::Istiod;

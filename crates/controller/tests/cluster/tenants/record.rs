@@ -14,6 +14,7 @@ use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 /// From the uids of Certificates to their routes, each as `kind namespace/name`, as often as one was written.
@@ -27,13 +28,15 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn start(world: &World) -> Self {
+    /// Begins one, when it sees what comes from now on.
+    pub(super) async fn start(world: &World) -> Self {
         let (seen, mut watches) = (Seen::default(), JoinSet::new());
-        let client = &world.cluster.client;
-        watches.spawn(watch::<istio::VirtualService>(client.clone(), seen.clone()));
-        watches.spawn(watch::<istio::Gateway>(client.clone(), seen.clone()));
-        watches.spawn(watch::<gateway_api::HttpRoute>(client.clone(), seen.clone()));
-        watches.spawn(watch::<Ingress>(client.clone(), seen.clone()));
+        let (client, begun) = (&world.cluster.client, Arc::new(Barrier::new(5)));
+        watches.spawn(watch::<istio::VirtualService>(client.clone(), seen.clone(), Arc::clone(&begun)));
+        watches.spawn(watch::<istio::Gateway>(client.clone(), seen.clone(), Arc::clone(&begun)));
+        watches.spawn(watch::<gateway_api::HttpRoute>(client.clone(), seen.clone(), Arc::clone(&begun)));
+        watches.spawn(watch::<Ingress>(client.clone(), seen.clone(), Arc::clone(&begun)));
+        begun.wait().await;
         Self { seen, _watches: watches }
     }
 
@@ -54,13 +57,17 @@ impl Record {
     }
 }
 
-async fn watch<K>(client: Client, seen: Seen)
+async fn watch<K>(client: Client, seen: Seen, begun: Arc<Barrier>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let challenges = format!("{}={}", annotation::PART, annotation::PART_CHALLENGE);
     let mut events = pin!(watcher(Api::<K>::all(client), watcher::Config::default().labels(&challenges)));
+    let mut is_begun = false;
     while let Some(event) = events.next().await {
+        if matches!(event, Ok(Event::InitDone)) && !std::mem::replace(&mut is_begun, true) {
+            begun.wait().await;
+        }
         if let Ok(Event::Apply(route) | Event::InitApply(route)) = event {
             let uid = route.labels().get(annotation::CERTIFICATE_UID).cloned().unwrap_or_default();
             let (kind, namespace) = (K::kind(&()), route.namespace().unwrap_or_default());

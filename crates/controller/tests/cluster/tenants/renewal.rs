@@ -107,7 +107,7 @@ impl Withdrawal {
 pub(crate) async fn an_entitlement_that_was_taken_away(world: &World) -> Outcome {
     prepare(world).await?;
     world.namespaces(&[TENANT]).await?;
-    let record = Record::start(world);
+    let record = Record::start(world).await;
     let cells = cells(world);
     let run = async |cell: &Withdrawal| {
         cell.run(world, &record).await.map_err(|error| format!("{}: {error}", cell.name).into())
