@@ -80,7 +80,7 @@ pub(crate) async fn has_room_in_the_end(world: &World) -> Outcome {
     requests.retain(|request| request.user.has_token(&replica.token));
     let refused = requests.iter().filter(|request| request.response_status.code == 429).count();
     eprintln!("{refused} of {} requests refused by priority and fairness", requests.len());
-    assert!(refused > 0, "there was room");
+    assert!(refused > 5, "there was room: {refused}");
 
     let client = &world.cluster.client;
     let parameters = DeleteParams::default();
