@@ -58,14 +58,19 @@ const KNOWN: [&str; 41] = [
 /// Names that go into a certificate, which gatecert takes from the hosts of the object alone.
 const MORE_NAMES: [&str; 4] = ["alt-names", "ip-sans", "uri-sans", "email-sans"];
 
+/// Annotations that are only fields of Certificates with gatecert, and the fields.
+const FIELDS_ALONE: [(&str, &str); 2] =
+    [("secret-template", "secretTemplate"), ("renew-before-percentage", "renewBeforePercentage")];
+
 /// What is read, or refused. All others say how cert-manager itself works, or what a public CA does not look at.
-const USED: [&str; 13] = [
+const USED: [&str; 14] = [
     "issuer",
     "cluster-issuer",
     "issuer-kind",
     "issuer-group",
     "common-name",
     "renew-before",
+    "renew-before-percentage",
     "private-key-algorithm",
     "private-key-size",
     "private-key-rotation-policy",
@@ -229,8 +234,10 @@ impl<'a> Asked<'a> {
             );
             notes.push(self.origin.not_migrated(text).field(ANNOTATIONS.join(".")));
         }
-        if self.get("secret-template").is_some() {
-            let text = "`secret-template` has no counterpart: write a Certificate with `secretTemplate` instead of the annotation";
+        for (name, field) in FIELDS_ALONE.iter().filter(|(name, _)| self.get(name).is_some()) {
+            let text = format!(
+                "`{name}` has no counterpart: write a Certificate with `{field}` instead of the annotation"
+            );
             notes.push(self.origin.not_migrated(text).field(ANNOTATIONS.join(".")));
         }
     }

@@ -11,7 +11,7 @@ use crate::challenge;
 use crate::inputs::{Input, Inputs, is_name};
 use crate::issuer::ISTIO;
 use crate::migration::{Comments, Migration};
-use crate::note::{NoteKind, Origin, adopt_command, kubectl};
+use crate::note::{NoteKind, Origin, adopt_command, copy_command, kubectl};
 use crate::options::{Options, Target};
 use crate::source;
 use gatecert_api::annotation;
@@ -101,7 +101,13 @@ impl Conversion<'_> {
     /// Where the Gateway makes Certificates, their Secrets are taken over.
     fn adopt(&self, annotations: &BTreeMap<String, String>, migration: &mut Migration) {
         let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) else { return };
+        let to = self.options.gateway_namespace.as_str();
         for secret in self.secrets().into_iter().filter(|secret| is_name(secret)) {
+            if let Some(from) = self.namespace.filter(|from| *from != to) {
+                let text = "Copy what is served to where Istio's gateway reads it, or it is issued anew:";
+                let command = copy_command(from, to, secret);
+                migration.notes.push(first.origin.note(NoteKind::Before, text).command(command));
+            }
             let command = adopt_command(Some(&self.options.gateway_namespace), secret);
             migration.notes.push(first.origin.note(NoteKind::Before, ADOPT).command(command));
         }
@@ -154,8 +160,8 @@ impl Conversion<'_> {
         let to = &self.options.gateway_namespace;
         let Some(from) = self.namespace.filter(|from| from != to && !annotations.is_empty()) else { return };
         let text = format!(
-            "Istio reads the Secrets in `{to}`: those that cert-manager wrote in `{from}` are issued anew there, unless \
-             they are copied before"
+            "Istio reads the Secrets in `{to}`: those that cert-manager wrote in `{from}` are copied there before, or \
+             issued anew"
         );
         comments.add(field, text);
     }

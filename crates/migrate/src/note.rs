@@ -98,6 +98,20 @@ pub(crate) fn kubectl(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "kubectl".to_owned(), |namespace| format!("kubectl -n {namespace}"))
 }
 
+/// Copies a Secret of a certificate into another namespace. Its key goes through a pipe: it is on no command line.
+pub(crate) fn copy_command(from: &str, to: &str, secret: &str) -> String {
+    let value = |key: &str| {
+        let from = kubectl(Some(from));
+        format!("<({from} get secret {secret} -o jsonpath='{{.data.tls\\.{key}}}' | base64 -d)")
+    };
+    format!(
+        "{} create secret tls {secret} --cert={} --key={}",
+        kubectl(Some(to)),
+        value("crt"),
+        value("key")
+    )
+}
+
 /// What lets gatecert take over a Secret.
 pub(crate) fn adopt_command(namespace: Option<&str>, secret: &str) -> String {
     let annotation = gatecert_api::annotation::ADOPT;

@@ -10,6 +10,8 @@ use service::{Service, certificate};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
+use tokio::net::UnixDatagram;
 
 #[tokio::test]
 async fn the_life_of_a_standalone_envoy() {
@@ -142,6 +144,35 @@ async fn killed_in_the_midst_of_an_issuance_it_goes_on() {
     service.until_published("b.test").await;
     service.until_logged("b.test: issued", 1).await;
     assert_eq!(service.logged(" ERROR "), 0, "{}", service.told());
+}
+
+/// By the protocol of its units with `Type=notify` (sd_notify(3)).
+#[tokio::test]
+async fn systemd_is_told_what_goes_on() {
+    let mut service = Service::new(Setting::new(Pebble::builder()).await, free_port());
+    service.write(&certificate(NAME, "ecdsa-p256"));
+    let systemd = UnixDatagram::bind(service.notified()).unwrap();
+    let told = async || {
+        let mut message = [0; 256];
+        let told = tokio::time::timeout(Duration::from_secs(60), systemd.recv(&mut message)).await;
+        let length = told.expect("systemd is told nothing").unwrap();
+        String::from_utf8_lossy(&message[..length]).trim().to_owned()
+    };
+    service.start();
+    assert_eq!(told().await, "READY=1");
+    assert!(service.is_ready());
+    service.process().signal("HUP").unwrap();
+    assert_eq!(told().await, "STATUS=reading the configuration");
+    assert_eq!(told().await, "STATUS=keeping the certificates");
+    service.write(&certificate(NAME, "ecdsa-p512"));
+    assert_eq!(told().await, "STATUS=reading the configuration");
+    assert_eq!(
+        told().await,
+        "STATUS=keeping the certificates; the last change of the configuration is wrong"
+    );
+    service.process().signal("TERM").unwrap();
+    assert_eq!(told().await, "STOPPING=1");
+    assert_eq!(service.process().ended().await.unwrap(), 0, "{}", service.told());
 }
 
 #[tokio::test]

@@ -225,6 +225,9 @@ fn limits(seen: &Seen<'_>) -> Markup {
                     @for account in limits {
                         li {
                             (account.account) ":"
+                            @if account.new_orders.is_none() && account.certificates_per_domain.is_none() {
+                                " no limits are known"
+                            }
                             @if let Some(left) = account.new_orders { " " b { (left) } " new orders left" }
                             @if let Some(left) = account.certificates_per_domain {
                                 ", " b { (left) } " certificates for the domain with the fewest"

@@ -62,6 +62,9 @@ pub(crate) async fn shows_what_there_is(world: &World) -> Outcome {
     assert_eq!(header.join(" "), "NAME READY SECRET ISSUER NOT AFTER RENEWAL STEP AGE");
     let row: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(&row[..4], ["www", "True", "www", "pebble"], "{shown}");
+    for (short, name) in [("gciss", "pebble"), ("gcert", "www")] {
+        assert!(kubectl(world, &["get", short, "-A"]).await?.contains(name), "{short}");
+    }
     let wide = kubectl(world, &["get", "gatecert", "-n", "columns", "-o", "wide"]).await?;
     assert!(wide.contains("www.columns.test"), "{wide}");
     let events =

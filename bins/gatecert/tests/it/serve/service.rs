@@ -36,6 +36,11 @@ impl Service {
         self.setting.path("sds.sock")
     }
 
+    /// Where systemd is told, if it listens.
+    pub(super) fn notified(&self) -> PathBuf {
+        self.setting.path("notify.sock")
+    }
+
     /// Replaces the configuration as editors do. `certificates` is the part of it that changes.
     pub(super) fn write(&self, certificates: &str) {
         let [_, server, _, ca_file] = self.setting.authority();
@@ -60,7 +65,8 @@ impl Service {
 
     pub(super) fn start(&mut self) {
         let config = self.config().display().to_string();
-        let variables = [("GATECERT_LOG", "trace".to_owned())];
+        let notified = self.notified().display().to_string();
+        let variables = [("GATECERT_LOG", "trace".to_owned()), ("NOTIFY_SOCKET", notified)];
         let program = Path::new(env!("CARGO_BIN_EXE_gatecert"));
         let arguments = ["serve", "--config", &config];
         let folder = TempDir::new().unwrap();
