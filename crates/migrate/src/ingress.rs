@@ -10,6 +10,7 @@ use crate::certificate::ADOPT;
 use crate::challenge;
 use crate::inputs::{Input, Inputs, is_name};
 use crate::issuer::ISTIO;
+use crate::metadata::is_theirs;
 use crate::migration::{Comments, Migration};
 use crate::note::{NoteKind, Origin, adopt_command, copy_command, kubectl};
 use crate::options::{Options, Target};
@@ -164,6 +165,28 @@ impl Conversion<'_> {
              issued anew"
         );
         comments.add(field, text);
+    }
+
+    /// What stood on the Ingresses for others does not go over to objects of other kinds.
+    fn say_dropped(&self, comments: &mut Comments) {
+        let is_dropped = |key: &&String| {
+            ![CLASS, site::ALLOW_HTTP].contains(&key.as_str())
+                && !key.starts_with("kubectl.kubernetes.io/")
+                && !is_theirs(key)
+        };
+        let keys = self.ingresses.iter().flat_map(|input| {
+            let metadata = &input.object.metadata;
+            let annotations = metadata.annotations.iter().flat_map(BTreeMap::keys).filter(is_dropped);
+            metadata.labels.iter().flat_map(BTreeMap::keys).chain(annotations)
+        });
+        let keys: BTreeSet<_> = keys.map(|key| crate::error::word(key)).collect();
+        if !keys.is_empty() {
+            let keys = keys.into_iter().collect::<Vec<_>>().join(", ");
+            comments.add(
+                &["metadata"],
+                format!("labels and annotations of the Ingresses that are left out: {keys}"),
+            );
+        }
     }
 
     fn origins(&self) -> Vec<&Origin> {

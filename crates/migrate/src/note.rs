@@ -104,12 +104,7 @@ pub(crate) fn copy_command(from: &str, to: &str, secret: &str) -> String {
         let from = kubectl(Some(from));
         format!("<({from} get secret {secret} -o jsonpath='{{.data.tls\\.{key}}}' | base64 -d)")
     };
-    format!(
-        "{} create secret tls {secret} --cert={} --key={}",
-        kubectl(Some(to)),
-        value("crt"),
-        value("key")
-    )
+    format!("{} create secret tls {secret} --cert={} --key={}", kubectl(Some(to)), value("crt"), value("key"))
 }
 
 /// What lets gatecert take over a Secret.

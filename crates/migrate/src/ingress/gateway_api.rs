@@ -32,6 +32,7 @@ impl Conversion<'_> {
     ) {
         let annotations = self.of_gateway_namespace(annotations, migration);
         self.say_orphans(&annotations, &["spec", "listeners"], &mut comments);
+        self.say_dropped(&mut comments);
         self.say_elsewhere(&annotations, &["spec", "listeners"], &mut comments);
         let text = "the Service of the ingress gateway that there is; without this, Istio deploys another one, with another \
                     address";

@@ -34,6 +34,7 @@ impl Conversion<'_> {
             "Istio's ingress gateway by its usual label: check it against your Pods",
         );
         self.grants(&annotations, migration);
+        self.say_dropped(&mut comments);
         self.say_elsewhere(&annotations, &["spec", "servers"], &mut comments);
         let spec = GatewaySpec {
             selector: [("istio".to_owned(), "ingressgateway".to_owned())].into(),

@@ -10,7 +10,7 @@ use k8s_openapi::api::networking::v1::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// `"false"` on the Ingress of a pair that is for HTTPS. Istio never looked at it, and served both.
-const ALLOW_HTTP: &str = "kubernetes.io/ingress.allow-http";
+pub(super) const ALLOW_HTTP: &str = "kubernetes.io/ingress.allow-http";
 
 /// The Secret of the one certificate that Istio had in 2018.
 const ISTIO_CERTIFICATE: &str = "istio-ingress-certs";
