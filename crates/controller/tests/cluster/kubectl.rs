@@ -24,6 +24,23 @@ async fn kubectl(world: &World, arguments: &[&str]) -> Result<String, Box<dyn Er
     if output.status.success() { Ok(out) } else { Err(format!("kubectl {arguments:?}: {out}{err}").into()) }
 }
 
+/// Runs a command that a document or a program prints, with kubectl as the administrator has it.
+pub(crate) async fn as_printed(world: &World, printed: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
+    let program = ensure_async(Tool::Kubectl).await?;
+    let home = tempfile::TempDir::with_prefix("gatecert-kubectl-")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folder = program.parent().ok_or("kubectl is in no folder")?;
+    let mut command = Command::new("bash");
+    command
+        .args(["-o", "pipefail", "-ec", printed])
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("HOME", home.path())
+        .env("KUBECONFIG", world.cluster.server.kubeconfig_file()?);
+    let output = command.output().await?;
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    if output.status.success() { Ok(out) } else { Err(format!("{printed}: {out}{err}").into()) }
+}
+
 /// It waits for what is wanted now: also where another certificate of the same object is ready.
 pub(crate) async fn waits_for_ready(world: &World) -> Outcome {
     world.namespaces(&["waiting"]).await?;

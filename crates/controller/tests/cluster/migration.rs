@@ -1,16 +1,17 @@
 //! From cert-manager's objects to gatecert's, on a cluster.
 
 use crate::harness::World;
+use crate::kubectl::as_printed;
 use crate::manifest::{certificate_with, gateway, http};
 use crate::proxy::PortProxy;
 use crate::{Outcome, account as issuer_account};
 use gatecert_acme::AccountKey;
 use gatecert_migrate::{Document, Migration, NoteKind, Options, Target, migrate};
 use gatecert_testkit::cluster::{check, service};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use kube::{Api, ResourceExt as _};
 use std::fs;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
@@ -78,13 +79,10 @@ spec:
         world.bundle(),
     );
     let migration = migrated(&text, Target::Istio)?;
-    let commands = migration.notes.iter().filter(|note| note.kind == NoteKind::Before);
-    let commands: Vec<_> = commands.filter_map(|note| note.command.as_deref()).collect();
     let adopt = format!("kubectl -n istio-system annotate secret {NAME} gatecert.dev/adopt=true");
-    assert!(commands.contains(&adopt.as_str()), "{commands:?}");
-    // What that command does.
-    let consent = json!({"metadata": {"annotations": {"gatecert.dev/adopt": "true"}}});
-    secrets(world, "istio-system").patch(NAME, &PatchParams::default(), &Patch::Merge(consent)).await?;
+    let run = prepare_secrets(world, &migration).await?;
+    assert!(run.contains(&adopt), "{run:?}");
+    assert_eq!(run.len(), 2, "the account's key, and consent: {run:?}");
     world.apply(&migration.to_yaml()?).await?;
 
     let status = world.ready("istio-system", NAME).await?.status.unwrap_or_default();
@@ -96,6 +94,55 @@ spec:
     assert_eq!(labels.get("app.kubernetes.io/managed-by").map(String::as_str), Some("gatecert"));
     let registered = issuer_account::until(world, NAME, |_| true).await?;
     assert_eq!(registered.thumbprint, account.thumbprint(), "another account");
+    Ok(())
+}
+
+/// Runs what is to be run of Secrets before the migration, as it is printed.
+async fn prepare_secrets(
+    world: &World,
+    migration: &Migration,
+) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let commands = migration.notes.iter().filter(|note| note.kind == NoteKind::Before);
+    let commands = commands.filter_map(|note| note.command.clone());
+    let commands: Vec<_> = commands.filter(|command| command.contains(" secret ")).collect();
+    for command in &commands {
+        as_printed(world, command).await?;
+    }
+    Ok(commands)
+}
+
+/// The Secret of an annotated Ingress is given to the gateway as it is.
+pub(crate) async fn a_secret_is_copied_to_the_gateway(world: &World) -> Outcome {
+    let (namespace, name) = ("copied", "copied-tls");
+    world.namespaces(&[namespace]).await?;
+    let served = rcgen::generate_simple_self_signed(["www.copied.test".to_owned()])?;
+    let data = [("tls.crt", served.cert.pem()), ("tls.key", served.signing_key.serialize_pem())];
+    let theirs = Secret {
+        metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+        type_: Some("kubernetes.io/tls".into()),
+        data: Some(data.map(|(key, pem)| (key.to_owned(), ByteString(pem.into()))).into()),
+        ..Secret::default()
+    };
+    secrets(world, namespace).create(&Default::default(), &theirs).await?;
+    let text = format!(
+        "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: www, namespace: {namespace}, annotations: {{cert-manager.io/cluster-issuer: {NAME}}}}}
+spec:
+  ingressClassName: istio
+  tls: [{{hosts: [www.copied.test], secretName: {name}}}]
+  rules:
+  - host: www.copied.test
+    http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 80}}}}}}}}]}}
+"
+    );
+    let documents = Document::read("input.yaml", &text)?;
+    prepare_secrets(world, &migrate(&documents, &Options::default())).await?;
+    let copied = secrets(world, "istio-system").get(name).await?;
+    assert_eq!(copied.data, theirs.data);
+    assert_eq!(copied.type_, theirs.type_);
+    assert_eq!(copied.annotations().get("gatecert.dev/adopt").map(String::as_str), Some("true"));
     Ok(())
 }
 
@@ -124,14 +171,15 @@ async fn written_by_cert_manager(
     Ok(theirs)
 }
 
-/// The Secret of cert-manager's account, where the command of the migration copies it.
+/// The Secret of cert-manager's account, beside cert-manager.
 async fn account_of_cert_manager(
     world: &World,
 ) -> Result<AccountKey, Box<dyn std::error::Error + Send + Sync>> {
     let text = fs::read_to_string(format!("{FIXTURES}/import/cert-manager/secret.json"))?;
     let mut secret: Secret = serde_json::from_str(&text)?;
     secret.metadata = ObjectMeta { name: Some(format!("{NAME}-account")), ..ObjectMeta::default() };
-    let created = secrets(world, "gatecert-system").create(&Default::default(), &secret).await?;
+    world.namespaces(&["cert-manager"]).await?;
+    let created = secrets(world, "cert-manager").create(&Default::default(), &secret).await?;
     let pem = created.data.unwrap_or_default().remove("tls.key").ok_or("no key")?;
     Ok(AccountKey::from_pem(&String::from_utf8(pem.0)?)?)
 }
