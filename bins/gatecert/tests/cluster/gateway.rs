@@ -106,7 +106,7 @@ pub async fn another_namespaces(world: &World) -> Outcome {
     report.expect(&["gateway-not-allowed", "secret-not-read", "secret-missing"]);
     assert_eq!(report.check("gateway-not-allowed")["object"], "Gateway istio-system/closed");
     // What the fix says lets the challenge pass.
-    world.patch(report.check("gateway-not-allowed")["fix"].as_str().unwrap()).await?;
+    world.mend(report.check("gateway-not-allowed")["fix"].as_str().unwrap()).await?;
     world.answers(host, PATH, 200).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&["secret-not-read", "secret-missing"]);
@@ -126,7 +126,7 @@ pub async fn a_redirect(world: &World) -> Outcome {
     report.expect(&["http-broken", "gateway-redirect", "secret-not-read"]);
     assert_eq!(report.check("gateway-redirect")["object"], "Gateway istio-system/redirect");
     // With a server for HTTPS, as the fix adds it, the answer is given there.
-    world.patch(report.check("gateway-redirect")["fix"].as_str().unwrap()).await?;
+    world.mend(report.check("gateway-redirect")["fix"].as_str().unwrap()).await?;
     world.is_taken(host, true).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&[]);
@@ -151,7 +151,7 @@ pub async fn a_path_that_is_taken(world: &World) -> Outcome {
     report.expect(&["http-unexpected", "gateway-path-taken"]);
     assert_eq!(report.check("gateway-path-taken")["object"], "VirtualService istio-system/private");
     // What the fix says helps.
-    world.apply(&private.replace("exportTo: ['.'], ", "")).await?;
+    world.mend(report.check("gateway-path-taken")["fix"].as_str().unwrap()).await?;
     world.answers(host, PATH, 200).await?;
     world.doctor(host, &[]).await?.expect(&["http-unexpected"]);
     Ok(())
@@ -183,7 +183,7 @@ pub async fn policies(world: &World) -> Outcome {
     report.expect(&["http-denied", "policy-may-deny"]);
     assert_eq!(report.check("policy-may-deny")["object"], "AuthorizationPolicy istio-system/deny");
     // With the change of the fix the policy is there still, and for other paths.
-    world.patch(report.check("policy-may-deny")["fix"].as_str().unwrap()).await?;
+    world.mend(report.check("policy-may-deny")["fix"].as_str().unwrap()).await?;
     world.answers(host, PATH, 200).await?;
     world.answers(host, "/.well-known/other", 403).await?;
     world.doctor(host, &[]).await?.expect(&[]);
@@ -269,15 +269,26 @@ pub async fn the_responder(world: &World) -> Outcome {
     let report = world.doctor(host, &[]).await?;
     report.expect(&["responder-tls"]);
     assert_eq!(report.check("responder-tls")["object"], "DestinationRule istio-system/by-tls");
-    world.apply(&private.replace("['.']", "['*']")).await?;
+    world.mend(report.check("responder-tls")["fix"].as_str().unwrap()).await?;
     world.answers(host, PATH, 200).await?;
+    // So does one for many hosts, before which there is room for a closer one.
+    let wide = private.replace("host: gatecert-responder.gatecert-system", "host: '*.gatecert-system'");
+    let wide = wide.replace("'*.gatecert-system'.svc.cluster.local", "'*.gatecert-system.svc.cluster.local'");
+    world.apply(&wide).await?;
+    world.answers(host, PATH, 503).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["responder-tls"]);
+    world.mend(report.check("responder-tls")["fix"].as_str().unwrap()).await?;
+    world.answers(host, PATH, 200).await?;
+    world.delete(&by_tls("istio-system", "gatecert-responder")).await?;
+    world.apply(&of_mesh).await?;
     let instead = by_tls("gatecert-system", "gatecert-responder");
     world.apply(&instead).await?;
     world.answers(host, PATH, 503).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&["responder-tls"]);
     assert_eq!(report.check("responder-tls")["object"], "DestinationRule gatecert-system/gatecert-responder");
-    world.apply(&instead.replace("SIMPLE", "DISABLE")).await?;
+    world.mend(report.check("responder-tls")["fix"].as_str().unwrap()).await?;
     world.answers(host, PATH, 200).await?;
     world.delete(&of_mesh).await?;
 
@@ -368,7 +379,7 @@ pub async fn a_gateway_that_is_passed_over(world: &World) -> Outcome {
     let fix = shadowed["fix"].as_str().unwrap();
     assert!(fix.ends_with("kubectl -n istio-system delete gateways.networking.istio.io younger"), "{fix}");
     // Whoever leaves the host to one of them is well.
-    world.delete(&gateway("younger", &[https("younger", host, "younger")])).await?;
+    world.mend(fix).await?;
     world.doctor(host, &[]).await?.expect(&[]);
     Ok(())
 }

@@ -52,8 +52,8 @@ pub async fn listeners_that_take_no_route(world: &World) -> Outcome {
         let report = world.doctor(host, &[]).await?;
         let fix = report.check("gateway-not-allowed")["fix"].as_str().unwrap();
         match fix.contains("kubectl label namespace ") {
-            true => world.label(fix).await?,
-            false => world.patch(fix).await?,
+            true => world.mend(fix).await?,
+            false => world.mend(fix).await?,
         }
         world.answers(host, "/app", 200).await?;
         world.doctor(host, &[]).await?.check("gateway-ok");

@@ -25,6 +25,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if arguments.list {
         return Ok(libtest_mimic::run(&arguments, trials(None)).exit_code());
     }
+    // Nothing can be fetched in a network of one's own.
+    gatecert_testkit::tools::ensure(gatecert_testkit::tools::Tool::Kubectl)?;
     let network = gatecert_testkit::cluster::Network::enter()?;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = Arc::new(Runtime::new()?);

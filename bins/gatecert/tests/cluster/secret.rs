@@ -107,7 +107,7 @@ pub async fn what_is_not_written(world: &World) -> Outcome {
     );
     report.check("secret-missing");
     // What the fix says brings both together.
-    world.patch(report.check("secret-not-read")["fix"].as_str().unwrap()).await?;
+    world.mend(report.check("secret-not-read")["fix"].as_str().unwrap()).await?;
     let report = world.doctor("www.apart.test", &[]).await?;
     assert!(report.checks.iter().all(|check| check["kind"] != "secret-not-read"), "{report:#?}");
     report.check("secret-ok");

@@ -6,8 +6,8 @@ use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_render::{Answer, Challenge, ObjectName, Owner, VirtualServiceRoute, virtual_service};
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, base64, namespace};
 use gatecert_testkit::served_chain;
+use gatecert_testkit::tools::{self, Tool};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -226,41 +226,22 @@ data: {{tls.crt: {chain}, tls.key: {key}}}
         waited.await.map_err(|_| format!("{host} is not as it should be to clients: {is_taken}").into())
     }
 
-    /// Makes the changes of a fix as they are printed, each a line with `kubectl patch`.
-    pub async fn patch(&self, fix: &str) -> Outcome {
-        let commands: Vec<_> = fix.lines().filter(|line| line.starts_with("kubectl -n ")).collect();
-        assert!(!commands.is_empty(), "{fix}");
-        for command in commands {
-            let (head, patch) = command.split_once(" -p '").unwrap_or_else(|| panic!("no patch: {command}"));
-            let words: Vec<_> = head.split_whitespace().collect();
-            let ["kubectl", "-n", namespace, "patch", object, how] = words[..] else {
-                panic!("another command: {command}");
-            };
-            let (resource, name) = object.split_once('/').unwrap();
-            let (plural, group) = resource.split_once('.').unwrap();
-            let kind = GroupVersionKind::gvk(group, "v1", "");
-            let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(self.cluster.client.clone(), namespace, &resource);
-            let patch = patch.trim_end_matches('\'');
-            let patch = match how {
-                "--type=json" => Patch::Json(serde_json::from_str(patch)?),
-                _ => Patch::Merge(serde_json::from_str::<Value>(patch)?),
-            };
-            api.patch(name, &PatchParams::default(), &patch).await?;
+    /// Runs the commands of a fix as they are printed, behind the words for people.
+    pub async fn mend(&self, fix: &str) -> Outcome {
+        let begin = fix.find("kubectl ").ok_or_else(|| format!("no command: {fix}"))?;
+        let kubectl = tools::ensure_async(Tool::Kubectl).await?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let home = tempfile::TempDir::new()?;
+        let mut bash = tokio::process::Command::new("bash");
+        bash.args(["-o", "pipefail", "-ec", &fix[begin..]])
+            .env("PATH", format!("{}:{path}", kubectl.parent().ok_or("kubectl is in no folder")?.display()))
+            .env("HOME", home.path())
+            .env("KUBECONFIG", &self.kubeconfig);
+        let output = bash.output().await?;
+        if output.status.success() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Gives a namespace the labels of a fix as they are printed, in a line with `kubectl label namespace`.
-    pub async fn label(&self, fix: &str) -> Outcome {
-        let command = fix.lines().find_map(|line| line.strip_prefix("kubectl label namespace "));
-        let (namespace, labels) = command.and_then(|command| command.split_once(' ')).ok_or("no command")?;
-        let labels: Value = labels.split(' ').filter_map(|label| label.split_once('=')).collect();
-        let api: Api<Namespace> = Api::all(self.cluster.client.clone());
-        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
-        api.patch(namespace, &PatchParams::default(), &patch).await?;
-        Ok(())
+        Err(format!("{fix}: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
 
     /// Whether the Deployment that a command names is there, in the namespace of the command.

@@ -61,7 +61,7 @@ fn tls(facts: &ResponderFacts, client: &str) -> Option<Verdict> {
             "it has gateways of {client} speak TLS ({}) to the responder, which speaks plain HTTP: Envoy answers 503",
             mode.unwrap_or_default()
         );
-        let fix = plain(&facts.service, &name_of(rule).namespace);
+        let fix = in_plain(&facts.service, rule, client);
         return Some(
             Verdict::fail(Kind::ResponderTls, text)
                 .object(format!("DestinationRule {}", name_of(rule)))
@@ -166,13 +166,26 @@ fn mode(policy: &DynamicObject, port: u16) -> &str {
     of_port.or_else(|| spec["mtls"]["mode"].as_str()).unwrap_or("UNSET")
 }
 
-fn plain(service: &ServiceName, namespace: &str) -> String {
+/// The command after which the Envoys of a namespace speak plain HTTP to the responder. A rule that is for the responder alone is
+/// changed, since a second one of its host is not taken; before one for many hosts there is room for a closer one.
+fn in_plain(service: &ServiceName, rule: &DynamicObject, client: &str) -> String {
+    let is_for_many = rule.data["spec"]["host"].as_str().is_some_and(|host| host.starts_with('*'));
+    if !is_for_many {
+        let policy = json!({"tls": {"mode": "DISABLE"}, "portLevelSettings": null});
+        let fields = json!({"spec": {"trafficPolicy": policy}});
+        return merged("destinationrules.networking.istio.io", &name_of(rule), &fields);
+    }
+    // One of the client's own namespace comes first, and is not for others.
+    let (namespace, seen) = match name_of(rule).namespace == client && client != service.namespace {
+        true => (client, ", exportTo: ['.']"),
+        false => (service.namespace.as_str(), ""),
+    };
     format!(
         "kubectl apply -f - <<'EOF'
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {{name: {}, namespace: {namespace}}}
-spec: {{host: {}, trafficPolicy: {{tls: {{mode: DISABLE}}}}}}
+spec: {{host: {}{seen}, trafficPolicy: {{tls: {{mode: DISABLE}}}}}}
 EOF",
         service.name,
         service.host()
