@@ -3,7 +3,7 @@
 use crate::cargo::{cargo, target, workspace};
 use crate::guides;
 use anyhow::{Context as _, Result, ensure};
-use gatecert_testkit::{Pebble, Process, https_client};
+use gatecert_testkit::{Pebble, Process, free_port, https_client};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,11 @@ struct Example {
 
 const ISSUE: Example = Example { package: "gatecert-acme", name: "issue" };
 const AXUM_PROGRAM: Example = Example { package: "gatecert-issue", name: "axum_program" };
+const AXUM: Example = Example { package: "gatecert-http01", name: "axum" };
 const GITOPS: Example = Example { package: "gatecert-render", name: "gitops" };
 
 /// Those that run here.
-const ALL: [Example; 3] = [ISSUE, AXUM_PROGRAM, GITOPS];
+const ALL: [Example; 4] = [ISSUE, AXUM_PROGRAM, AXUM, GITOPS];
 
 pub(crate) fn run() -> Result<()> {
     guides_run_no_others()?;
@@ -35,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
     let pebble = runtime.block_on(Pebble::builder().strict(true).start())?;
     acme(&pebble)?;
     runtime.block_on(axum_program(&pebble))?;
+    runtime.block_on(axum())?;
     gitops()
 }
 
@@ -44,11 +46,19 @@ fn guides_run_no_others() -> Result<()> {
         let told = guides::programs(guide)?;
         ensure!(!told.is_empty(), "{guide} does not tell how its example is run");
         for (package, name) in told {
-            let is_run = ALL.iter().any(|example| example.package == package && example.name == name);
-            ensure!(is_run, "{guide}: the example `{name}` of {package} is not among those that are run");
+            ensure!(is_run(&package, &name), "{guide}: the example `{name}` of {package} is not run");
         }
     }
     Ok(())
+}
+
+/// Whether a command is one that runs an example, among those that run here.
+pub(crate) fn are_run_by(command: &str) -> bool {
+    guides::program(command).is_some_and(|(package, name)| is_run(&package, &name))
+}
+
+fn is_run(package: &str, name: &str) -> bool {
+    ALL.iter().any(|example| example.package == package && example.name == name)
 }
 
 /// Twice: the second run finds the account that the first has made.
@@ -87,6 +97,26 @@ async fn axum_program(pebble: &Pebble) -> Result<()> {
     let unknown = client.get(format!("http://{address}/.well-known/acme-challenge/unknown")).send().await?;
     ensure!(unknown.status() == 404, "{}", unknown.status());
     println!("the example of gatecert-issue got a certificate beside its page");
+    Ok(())
+}
+
+/// It answers the token that it was given, for its host alone, beside its own page.
+async fn axum() -> Result<()> {
+    let folder = TempDir::with_prefix("gatecert-example-")?;
+    let address = format!("127.0.0.1:{}", free_port());
+    let arguments = [&address, NAMES[0], "token", "token.thumbprint"];
+    let mut process = Process::start("example", &program(AXUM)?, &arguments, &[], folder)?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let asked = |host: &'static str, path: &'static str| {
+        client.get(format!("http://{address}{path}")).header("host", host).send()
+    };
+    process.wait_ready(async || asked(NAMES[0], "/").await.is_ok_and(|page| page.status() == 200)).await?;
+    let path = "/.well-known/acme-challenge/token";
+    let answer = asked(NAMES[0], path).await?.text().await?;
+    ensure!(answer == "token.thumbprint", "{answer}");
+    let other = asked(NAMES[1], path).await?.status();
+    ensure!(other == 404, "{other}");
+    println!("the example of gatecert-http01 answers a challenge beside its page");
     Ok(())
 }
 
@@ -131,6 +161,19 @@ fn is_private(file: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_examples_of_crates_are_run() {
+        for folder in fs::read_dir(workspace().join("crates")).unwrap() {
+            let folder = folder.unwrap().path();
+            let package = format!("gatecert-{}", folder.file_name().unwrap().to_str().unwrap());
+            for file in fs::read_dir(folder.join("examples")).into_iter().flatten() {
+                let file = file.unwrap().path();
+                let name = file.file_stem().unwrap().to_str().unwrap();
+                assert!(is_run(&package, name), "{package}: {name}");
+            }
+        }
+    }
 
     #[test]
     fn the_guides_run_examples_that_there_are() {

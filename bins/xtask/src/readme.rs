@@ -1,5 +1,5 @@
 //! `cargo xtask readme`: what README.md and docs/ print is what works. Commands run as they are printed, manifests are applied,
-//! and Envoy loads what is for Envoy.
+//! and Envoy loads what is for Envoy. In all documents, links lead somewhere, and a command in a sentence is tried as well.
 
 mod cluster;
 mod excused;
@@ -23,7 +23,7 @@ use std::process::Command;
   cargo xtask readme --scene cluster    only what runs in a cluster
 
 A block of a document says behind its language where it belongs: `console cluster`, `yaml machine`. Without
-a word it runs on this machine as it is. A command in a sentence stands in a block as well. What can not be
+a word it runs on this machine as it is; `fresh` is the cluster once gatecert was uninstalled. A command in a sentence stands in a block as well. What can not be
 run stands in bins/xtask/src/readme/excused.rs, with the reason.")]
 pub(crate) struct Arguments {
     /// Only this scene.
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match arguments.scene {
         None => all(&pages),
         Some(Scene::Host) => on_this_machine(&pages),
-        Some(Scene::Cluster) => {
+        Some(Scene::Cluster | Scene::Fresh) => {
             let programs = [gatecert(false)?, crate::cargo::controller(false)?];
             let network = Network::enter()?;
             block_on(cluster::run(network, programs, &pages))

@@ -42,17 +42,19 @@ pub(crate) async fn run(network: Network, programs: [PathBuf; 2], pages: &[Page]
     let mut world = World::start(network, programs).await?;
     for page in pages {
         world.save_files(page)?;
-        for block in page.blocks_of(Scene::Cluster) {
-            let tried = world.block(block).await;
-            tried.with_context(|| format!("{}\n{}", world.log(), page.place(block.line)))?;
-        }
+        world.page(page, Scene::Cluster).await?;
         if page.name == FIRST {
             world.all_is_served().await.context("what README.md promises")?;
         }
     }
     // The last page uninstalls.
     ensure!(world.controller.is_none(), "the controller is there still");
-    world.all_is_served().await.context("what docs/upgrade.md promises of gateways")
+    world.all_is_served().await.context("what docs/upgrade.md promises of gateways")?;
+    for page in pages {
+        world.page(page, Scene::Fresh).await?;
+    }
+    ensure!(world.controller.is_some(), "nothing has installed it anew");
+    Ok(())
 }
 
 struct World {
@@ -90,6 +92,14 @@ impl World {
             let path = self.shell.folder().join(file);
             fs::create_dir_all(path.parent().context("a file without a folder")?)?;
             fs::write(path, &block.text)?;
+        }
+        Ok(())
+    }
+
+    async fn page(&mut self, page: &Page, scene: Scene) -> Result<()> {
+        for block in page.blocks_of(scene) {
+            let tried = self.block(block).await;
+            tried.with_context(|| format!("{}\n{}", self.log(), page.place(block.line)))?;
         }
         Ok(())
     }

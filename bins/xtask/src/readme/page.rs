@@ -3,11 +3,15 @@
 use super::excused::is_excused;
 use crate::cargo::workspace;
 use anyhow::{Context as _, Result, bail};
-use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::fs;
+use std::path::Path;
 
 /// Generated from the program: its examples stand in the help of each command.
 const GENERATED: &str = "docs/cli.md";
+
+/// For those who write programs, and this one.
+const FOR_PROGRAMMERS: [&str; 2] = ["CONTRIBUTING.md", "SECURITY.md"];
 
 /// Where a block is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -16,6 +20,9 @@ pub(crate) enum Scene {
     Host,
     /// A cluster with Istio.
     Cluster,
+    /// The same, behind all that is for the cluster: gatecert has been uninstalled.
+    #[value(skip)]
+    Fresh,
     /// A machine on the Internet, on which gatecert and an Envoy run.
     Machine,
 }
@@ -57,29 +64,57 @@ pub(crate) struct Command {
     pub(crate) output: Vec<String>,
 }
 
-/// README.md, and what is in docs/ by name. Who reads on has done what stood before: a page may need what another has made.
+/// README.md, and what is in docs/ by name: who reads on has done what stood before, and a page may need what another has
+/// made. Then what is for programmers.
 pub(crate) fn all() -> Result<Vec<Page>> {
     let mut names = vec!["README.md".to_owned()];
+    names.extend(markdown("docs")?.into_iter().filter(|name| name != GENERATED));
+    let read = |name: &String| fs::read_to_string(workspace().join(name)).with_context(|| name.clone());
+    let mut pages: Vec<_> =
+        names.iter().map(|name| Page::parse(name, &read(name)?)).collect::<Result<_>>()?;
+    for name in for_programmers()? {
+        pages.push(Page::parse_compiled(&name, &read(&name)?)?);
+    }
+    pages.iter().try_for_each(Page::leads_somewhere)?;
+    Ok(pages)
+}
+
+/// The guides, the crates' READMEs, and what tells how to work on this project.
+fn for_programmers() -> Result<Vec<String>> {
+    let mut names = markdown("docs/guides")?;
+    for entry in fs::read_dir(workspace().join("crates"))? {
+        names.extend(markdown(&format!("crates/{}", entry?.file_name().to_string_lossy()))?);
+    }
+    names.extend(FOR_PROGRAMMERS.map(str::to_owned));
+    names.sort();
+    Ok(names)
+}
+
+/// The documents in a folder of the workspace, sorted.
+fn markdown(folder: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(workspace().join("docs"))? {
+    for entry in fs::read_dir(workspace().join(folder))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".md") {
-            found.push(format!("docs/{name}"));
+            found.push(format!("{folder}/{name}"));
         }
     }
     found.sort();
-    names.extend(found.into_iter().filter(|name| name != GENERATED));
-    let read = |name: String| {
-        let text = fs::read_to_string(workspace().join(&name)).with_context(|| name.clone())?;
-        let page = Page::parse(&name, &text)?;
-        page.leads_somewhere()?;
-        Ok(page)
-    };
-    names.into_iter().map(read).collect()
+    Ok(found)
 }
 
 impl Page {
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut page = Self::parse_compiled(name, text)?;
+        for block in &mut page.blocks {
+            block.decide_scene().with_context(|| format!("{name}:{}", block.line))?;
+        }
+        Ok(page)
+    }
+
+    /// A page whose blocks are no scene's: they are compiled as tests of a crate, or are an example that `cargo xtask examples`
+    /// runs and `cargo xtask package` builds.
+    fn parse_compiled(name: &str, text: &str) -> Result<Self> {
         let (mut blocks, mut inlines, mut links): (Vec<Block>, _, _) = (Vec::new(), Vec::new(), Vec::new());
         let line_of = |offset: usize| text[..offset].matches('\n').count() + 1;
         let mut is_inside = false;
@@ -110,20 +145,20 @@ impl Page {
                 _ => {}
             }
         }
-        for block in &mut blocks {
-            block.decide_scene().with_context(|| format!("{name}:{}", block.line))?;
-        }
         Ok(Self { name: name.to_owned(), blocks, inlines, links })
     }
 
-    /// Whether what it links to in this repository is there.
+    /// Whether what it links to in this repository is there, down to the heading.
     fn leads_somewhere(&self) -> Result<()> {
-        let folder = workspace().join(&self.name);
-        for link in &self.links {
-            let path = link.split('#').next().unwrap_or_default();
-            let is_elsewhere = path.is_empty() || path.contains("://");
-            if !is_elsewhere && !folder.with_file_name(path).exists() {
+        let own = workspace().join(&self.name);
+        for link in self.links.iter().filter(|link| !link.contains("://")) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { own.clone() } else { own.with_file_name(path) };
+            if !target.exists() {
                 bail!("{}: `{path}` is not there", self.name);
+            }
+            if !heading.is_empty() && !has_heading(&target, heading)? {
+                bail!("{}: `{link}`: there is no such heading", self.name);
             }
         }
         Ok(())
@@ -140,6 +175,28 @@ impl Page {
     }
 }
 
+/// Whether a document has this heading, in the words that GitHub makes of it for links.
+fn has_heading(document: &Path, wanted: &str) -> Result<bool> {
+    let text = fs::read_to_string(document).with_context(|| document.display().to_string())?;
+    let (mut heading, mut found) = (None, false);
+    for event in Parser::new(&text) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::Text(part) | Event::Code(part) => {
+                heading.iter_mut().for_each(|heading| heading.push_str(&part));
+            }
+            Event::End(TagEnd::Heading(_)) => found |= heading.take().is_some_and(|it| anchor(&it) == wanted),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn anchor(heading: &str) -> String {
+    let is_kept = |it: &char| it.is_alphanumeric() || [' ', '-', '_'].contains(it);
+    heading.to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-")
+}
+
 impl Block {
     fn new(line: usize, info: &str) -> Result<Self> {
         let mut words = info.split_whitespace();
@@ -148,9 +205,10 @@ impl Block {
         for word in words {
             match word {
                 "cluster" => scene = Some(Scene::Cluster),
+                "fresh" => scene = Some(Scene::Fresh),
                 "machine" => scene = Some(Scene::Machine),
                 name if name.contains('.') => file = Some(name.to_owned()),
-                other => bail!("`{other}` is neither `cluster` nor `machine` nor a file"),
+                other => bail!("`{other}` is neither `cluster`, `fresh` or `machine` nor a file"),
             }
         }
         Ok(Self { line, language, scene, file, text: String::new() })
@@ -269,7 +327,7 @@ mod tests {
             ("```yaml\nlisteners: []\n```\n", "where does this belong?"),
             ("```toml\nstore = '/x'\n```\n", "where does this belong?"),
             ("```sh\ngatecert issue\n```\n", "where does this belong?"),
-            ("```console clutser\n$ gatecert issue\n```\n", "neither `cluster` nor `machine`"),
+            ("```console clutser\n$ gatecert issue\n```\n", "neither `cluster`, `fresh` or `machine`"),
         ] {
             let error = format!("{:#}", parsed(text).unwrap_err());
             assert!(error.contains(told), "{error}");
@@ -281,10 +339,12 @@ mod tests {
     #[test]
     fn a_link_leads_somewhere() {
         for (link, is_there) in [
-            ("docs/serve.md#sds", true),
-            ("#here", true),
-            ("https://example.com/x", true),
+            ("docs/upgrade.md#with-helm", true),
+            ("#install", true),
+            ("https://example.com/x#y", true),
             ("docs/none.md", false),
+            ("docs/upgrade.md#without-helm", false),
+            ("#nowhere", false),
         ] {
             let page = Page::parse("README.md", &format!("[text]({link})\n")).unwrap();
             assert_eq!(page.leads_somewhere().is_ok(), is_there, "{link}");
@@ -294,6 +354,25 @@ mod tests {
             page.leads_somewhere().unwrap_err().to_string(),
             "docs/serve.md: `images/none.svg` is not there"
         );
+    }
+
+    #[test]
+    fn a_heading_has_the_words_that_links_have() {
+        for (heading, wanted) in [
+            ("With Helm", "with-helm"),
+            ("`gatecert.toml`: what it has", "gatecerttoml-what-it-has"),
+            ("E-mail & more", "e-mail--more"),
+        ] {
+            assert_eq!(anchor(&heading.replace('`', "")), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_compiled_belongs_to_no_scene() {
+        let text = "```toml\n[dependencies]\n```\n\n```console\n$ cargo run --example x\n```\n";
+        let page = Page::parse_compiled("page.md", text).unwrap();
+        assert!(page.blocks.iter().all(|block| block.scene.is_none()), "{page:?}");
+        assert!(for_programmers().unwrap().iter().any(|name| name == "crates/acme/README.md"));
     }
 
     #[test]

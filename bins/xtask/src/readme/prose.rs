@@ -18,7 +18,8 @@ const PLACEHOLDERS: [&str; 6] = ["DIR", "FILE", "HOST", "N", "NAME", "NAMESPACE"
 /// The commands that this program reads.
 const TASK: &str = "cargo xtask ";
 
-/// Each is printed in a block too, and so tried or excused there; or it is a task that there is; or it is excused by itself.
+/// Each is printed in a block too, and so tried or excused there; or it is a task that there is, or an example that is run; or
+/// it is excused by itself.
 pub(crate) fn all_is_tried(pages: &[Page]) -> Result<()> {
     let printed = printed(pages)?;
     for page in pages {
@@ -26,7 +27,7 @@ pub(crate) fn all_is_tried(pages: &[Page]) -> Result<()> {
             let is_known = || is_excused(text) || printed.contains(text);
             if let Some(task) = text.strip_prefix(TASK) {
                 task_is_read(task).with_context(|| page.place(*line))?;
-            } else if is_command(text) && !is_known() {
+            } else if is_command(text) && !is_known() && !crate::examples::are_run_by(text) {
                 bail!(
                     "{}: nothing tries `{text}`: write it into a block, or excuse it in readme/excused.rs",
                     page.place(*line)
