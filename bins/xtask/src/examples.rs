@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
     let pebble = runtime.block_on(Pebble::builder().strict(true).start())?;
     acme(&pebble)?;
     runtime.block_on(axum_program(&pebble))?;
-    runtime.block_on(axum())?;
+    runtime.block_on(axum(&pebble))?;
     gitops()
 }
 
@@ -101,12 +101,12 @@ async fn axum_program(pebble: &Pebble) -> Result<()> {
 }
 
 /// It answers the token that it was given, for its host alone, beside its own page.
-async fn axum() -> Result<()> {
+async fn axum(pebble: &Pebble) -> Result<()> {
     let folder = TempDir::with_prefix("gatecert-example-")?;
     let address = format!("127.0.0.1:{}", free_port());
     let arguments = [&address, NAMES[0], "token", "token.thumbprint"];
     let mut process = Process::start("example", &program(AXUM)?, &arguments, &[], folder)?;
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = https_client(pebble.ca_pem(), &[])?;
     let asked = |host: &'static str, path: &'static str| {
         client.get(format!("http://{address}{path}")).header("host", host).send()
     };

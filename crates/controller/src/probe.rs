@@ -193,7 +193,7 @@ struct Open<'a> {
 impl Open<'_> {
     fn miss(&self) -> Miss {
         let Self { probe, address, met, .. } = self;
-        Miss { host: probe.host.clone(), gateway: probe.gateway.clone(), address: *address, what: *met }
+        Miss { host: probe.host.clone(), gateway: probe.gateway.to_string(), address: *address, what: *met }
     }
 }
 
@@ -213,6 +213,8 @@ fn bracketed(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::GatewayName;
+    use gatecert_render::ObjectName;
     use std::pin::pin;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -233,7 +235,7 @@ mod tests {
         let host = "www.example.test".to_owned();
         let probe = Probe {
             host: host.clone(),
-            gateway: "Gateway infra/public".into(),
+            gateway: GatewayName::Istio(ObjectName::new("infra", "public")),
             addresses: [address].into(),
             is_tls: false,
         };

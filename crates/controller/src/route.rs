@@ -6,6 +6,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod gateway_api;
+mod gateway_name;
 mod host;
 mod ingress;
 mod istio;
@@ -14,6 +15,7 @@ mod place;
 mod solver;
 
 pub use explain::{Door, TakenRoute, explain};
+pub use gateway_name::GatewayName;
 pub use host::ServerHost;
 pub use place::place;
 
@@ -118,8 +120,8 @@ pub struct IngressPlace {
 pub struct Probe {
     /// The name.
     pub host: String,
-    /// The gateway, for messages: `Gateway istio-system/public`.
-    pub gateway: String,
+    /// The gateway, for messages.
+    pub gateway: GatewayName,
     /// Where it listens. Every one of them has to answer.
     pub addresses: BTreeSet<SocketAddr>,
     /// Whether the CA comes here by HTTPS, behind a redirect.
@@ -145,21 +147,21 @@ pub struct Refusal {
 pub enum Subject {
     /// What serves the name, which [`explain()`] tells.
     Doors,
-    /// `spec.acme.allow` of the ClusterIssuer.
+    /// The issuer: `spec.acme.allow` of a ClusterIssuer, or the solvers, none of which is for the name.
     Issuer,
+    /// A gateway that the solver names. It does not take the name on port 80, or is not there.
+    Named(GatewayName),
     /// A listener of the Gateway API.
     Listener {
-        /// `Gateway` or `ListenerSet`: the kind of what has it.
-        kind: &'static str,
         /// What has it.
-        holder: ObjectName,
+        holder: GatewayName,
         /// Its name.
         name: String,
     },
     /// A gateway that can not be asked.
     SilentGateway {
         /// The gateway, as [`Door::gateways`] has it.
-        title: String,
+        gateway: GatewayName,
         /// The labels of the Pods that a Service should lead to; empty where it is not chosen by labels.
         pods: BTreeMap<String, String>,
     },

@@ -1,6 +1,6 @@
 //! The annotations by which objects asked cert-manager for certificates.
 
-use crate::certificate::is_duration;
+use crate::certificate::{MAX_COMMON_NAME, is_duration};
 use crate::document::{Data, Document};
 use crate::error::{InputError, word};
 use crate::metadata::{TLS_ACME, is_theirs};
@@ -158,8 +158,15 @@ impl<'a> Asked<'a> {
         let (issuer, name) = self.issuer()?;
         wanted.insert(issuer.to_owned(), name.to_owned());
         self.key(&mut wanted, comments)?;
-        if let Some(name) = self.get("common-name") {
-            wanted.insert(annotation::COMMON_NAME.to_owned(), name.to_owned());
+        match self.get("common-name") {
+            Some(name) if name.len() <= MAX_COMMON_NAME => {
+                wanted.insert(annotation::COMMON_NAME.to_owned(), name.to_owned());
+            }
+            Some(_) => comments.add(
+                ANNOTATIONS,
+                format!("`common-name` is gone: it has more than {MAX_COMMON_NAME} characters, which none may have"),
+            ),
+            None => {}
         }
         match self.get("renew-before") {
             Some(text) if is_duration(text) => {

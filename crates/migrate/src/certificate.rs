@@ -23,6 +23,9 @@ pub(crate) const ADOPT: &str =
 /// What a certificate holds at most.
 const MAX_NAMES: usize = 100;
 
+/// What a common name holds at most (RFC 5280 appendix A.1, ub-common-name), in characters.
+pub(crate) const MAX_COMMON_NAME: usize = 64;
+
 /// Converts a Certificate. `refused` are the issuers that have no counterpart, and `sources` the objects whose
 /// annotations have made Certificates.
 pub(crate) fn convert(
@@ -171,8 +174,21 @@ impl Conversion<'_> {
         match names.len() + addresses.len() {
             0 => Err("there is no name in it".to_owned()),
             count if count > MAX_NAMES => Err(format!("it has {count} names, and a CA issues {MAX_NAMES}")),
-            _ => Ok((names, common_name.filter(|name| name.len() <= 64))),
+            _ => Ok((names, common_name.and_then(|name| self.common_name(name)))),
         }
+    }
+
+    /// One that a certificate can hold.
+    fn common_name(&mut self, name: String) -> Option<String> {
+        if name.len() <= MAX_COMMON_NAME {
+            return Some(name);
+        }
+        let text = format!(
+            "`commonName` is gone: it has more than {MAX_COMMON_NAME} characters, which none may have; as one of `dnsNames` \
+             it stays"
+        );
+        self.comments.add(&["spec"], text);
+        None
     }
 
     fn issuer(

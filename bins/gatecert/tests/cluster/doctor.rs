@@ -206,10 +206,11 @@ pub async fn what_the_certificate_says(world: &World) -> Outcome {
     world.delete(&certificate("istio-system", "says", host)).await?;
     let report = world.doctor(host, &[]).await?;
     report.expect(&["certificate-missing"]);
-    assert!(
-        report.check("certificate-missing")["fix"].as_str().unwrap().contains("namespace: app"),
-        "{report:#?}"
-    );
+    let fix = report.check("certificate-missing")["fix"].as_str().unwrap();
+    assert!(fix.contains("namespace: app"), "{report:#?}");
+    world.mend(&fix.replace("ISSUER", "letsencrypt")).await?;
+    let report = world.doctor(host, &[]).await?;
+    assert_eq!(report.check("certificate-not-ready")["object"], "Certificate app/www");
     Ok(())
 }
 

@@ -50,13 +50,43 @@ pub async fn listeners_that_take_no_route(world: &World) -> Outcome {
     for (_, host, _) in closed {
         world.answers(host, "/app", 404).await?;
         let report = world.doctor(host, &[]).await?;
-        let fix = report.check("gateway-not-allowed")["fix"].as_str().unwrap();
-        match fix.contains("kubectl label namespace ") {
-            true => world.mend(fix).await?,
-            false => world.mend(fix).await?,
-        }
+        world.mend(report.check("gateway-not-allowed")["fix"].as_str().unwrap()).await?;
         world.answers(host, "/app", 200).await?;
         world.doctor(host, &[]).await?.check("gateway-ok");
     }
+    Ok(())
+}
+
+/// A Gateway with a listener for HTTPS alone.
+const ON_443: &str = "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: on-443, namespace: istio-system}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: istio-ingressgateway.istio-system.svc.cluster.local}]
+  listeners:
+  - name: http
+    port: 443
+    protocol: HTTPS
+    hostname: www.on-443.test
+    tls: {certificateRefs: [{name: on-443}]}
+    allowedRoutes: {namespaces: {from: All}}
+";
+
+pub async fn a_listener_for_https_alone(world: &World) -> Outcome {
+    let host = "www.on-443.test";
+    world.apply(&(ON_443.to_owned() + &http_route("on-443", "name: on-443", host))).await?;
+    world.secret("on-443", host, -1, 60).await?;
+    world.ready_certificate("on-443", host).await?;
+    world.is_taken(host, true).await?;
+    world.answers(host, "/app", 404).await?;
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["gateway-missing"]);
+    // The listener that the fix adds takes the routes of the other.
+    world.mend(report.check("gateway-missing")["fix"].as_str().unwrap()).await?;
+    world.answers(host, "/app", 200).await?;
+    // The application takes all paths.
+    world.doctor(host, &[]).await?.expect(&["http-answered"]);
     Ok(())
 }

@@ -76,6 +76,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         gateway::a_gateway_that_is_passed_over,
         gateway::other_gateways,
         gateway_api::listeners_that_take_no_route,
+        gateway_api::a_listener_for_https_alone,
         secret::what_clients_refuse,
         secret::what_is_no_certificate_yet,
         secret::what_is_not_written,

@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::doctor::well;
 use crate::world::World;
 use gatecert_testkit::cluster::base64;
+use kube::ResourceExt as _;
 use std::time::Duration;
 
 /// How long istiod takes to push what Envoy will refuse. What came in the same push would be refused with it, and not be pushed
@@ -35,8 +36,14 @@ pub async fn what_clients_refuse(world: &World) -> Outcome {
         }
         let report = world.doctor(host, &[]).await?;
         report.expect(&[kind]);
-        assert_eq!(report.check(kind)["object"], "Secret istio-system/secret");
+        let check = report.check(kind);
+        assert_eq!(check["object"], "Secret istio-system/secret");
+        world.mend(check["fix"].as_str().unwrap()).await?;
     }
+    // What the fixes ask the controller for.
+    let certificate = world.object("Certificate", Some("istio-system"), "secret").await?;
+    let renew = certificate.annotations().get("gatecert.dev/renew");
+    assert_eq!(renew.map(String::as_str), Some("now"), "{certificate:?}");
     // Envoy keeps the old pair, so that this one is first of a new name.
     well(world, "halves", "www.halves.test").await?;
     world.is_taken("www.halves.test", true).await?;
@@ -90,10 +97,16 @@ pub async fn what_is_not_written(world: &World) -> Outcome {
     let foreign = tls_secret("foreign", "{}", &chain, &key);
     world.delete(&foreign).await?;
     world.apply(&foreign).await?;
-    world.doctor(host, &[]).await?.expect(&["secret-foreign"]);
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["secret-foreign"]);
+    world.mend(report.check("secret-foreign")["fix"].as_str().unwrap()).await?;
+    world.doctor(host, &[]).await?.expect(&[]);
     world.delete(&foreign).await?;
     world.apply(&foreign.replace("kubernetes.io/tls", "Opaque")).await?;
-    world.doctor(host, &[]).await?.expect(&["secret-type"]);
+    let report = world.doctor(host, &[]).await?;
+    report.expect(&["secret-type"]);
+    world.mend(report.check("secret-type")["fix"].as_str().unwrap()).await?;
+    world.doctor(host, &[]).await?.expect(&["secret-missing"]);
 
     // The Certificate writes one, the gateway reads another.
     well(world, "apart", "www.apart.test").await?;

@@ -119,14 +119,28 @@ impl World {
 
     /// Writes the status of one of gatecert's own objects.
     pub async fn status(&self, kind: &str, namespace: Option<&str>, name: &str, status: &Value) -> Outcome {
+        let status = Patch::Merge(json!({ "status": status }));
+        self.own(kind, namespace).patch_status(name, &PatchParams::default(), &status).await?;
+        Ok(())
+    }
+
+    /// One of gatecert's own objects.
+    pub async fn object(
+        &self,
+        kind: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<DynamicObject, Box<dyn Error + Send + Sync>> {
+        Ok(self.own(kind, namespace).get(name).await?)
+    }
+
+    fn own(&self, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gatecert.dev", "v1", kind));
         let client = self.cluster.client.clone();
-        let api: Api<DynamicObject> = match namespace {
+        match namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),
-        };
-        api.patch_status(name, &PatchParams::default(), &Patch::Merge(json!({ "status": status }))).await?;
-        Ok(())
+        }
     }
 
     /// A Certificate that is ready.

@@ -182,7 +182,8 @@ async fn an_envoy_elsewhere_needs_a_certificate() {
     fs::write(setting.path("envoys.pem"), root.0.pem()).unwrap();
     root.write_leaf(&setting, "server");
     root.write_leaf(&setting, "envoy");
-    Root::new().write_leaf(&setting, "stranger");
+    let other = Root::new();
+    other.write_leaf(&setting, "stranger");
     let responder = setting.pebble.http_port();
     let mut service = Service::new(setting, responder);
     service.more = format!(
@@ -199,6 +200,35 @@ async fn an_envoy_elsewhere_needs_a_certificate() {
     // It has tried, and tried again.
     stranger.until_connected(2).await;
     assert_eq!(stranger.leaf().await, None);
+    // Those who are known come from a file, which is read anew.
+    let both = format!("{}{}", root.0.pem(), other.0.pem());
+    fs::write(service.setting.path("envoys.pem"), both).unwrap();
+    service.process().signal("HUP").unwrap();
+    stranger.until_changed(None, &service).await;
+}
+
+/// A line that systemd does not know is passed over by it with a warning, which nobody reads.
+#[test]
+fn systemd_knows_each_line_of_the_unit() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/gatecert.service");
+    // The program has to be there, and whatever it is, it is not run.
+    let unit =
+        fs::read_to_string(unit).unwrap().replace("/usr/local/bin/gatecert", env!("CARGO_BIN_EXE_gatecert"));
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("gatecert.service");
+    fs::write(&file, unit).unwrap();
+    let verify =
+        std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
+    match verify {
+        Ok(output) => {
+            let warned = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && warned.is_empty(), "{warned}");
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("this machine has no systemd-analyze");
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]

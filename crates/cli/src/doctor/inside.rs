@@ -13,7 +13,7 @@ use super::{certificate, controller, gateway, issuer, policy, responder, secret}
 use crate::error::Failure;
 use gatecert_acme::Identifier;
 use gatecert_api::{AcmeIssuer, Certificate};
-use gatecert_controller::route::{Door, Placement, Question, Refusal, explain, place};
+use gatecert_controller::route::{Door, GatewayName, Placement, Question, Refusal, explain, place};
 use gatecert_render::{Answer, ObjectName, ServiceName};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -258,9 +258,9 @@ impl<'a> Subject<'a> {
 fn home(doors: &[Door]) -> Option<String> {
     let of_route =
         doors.iter().flat_map(|door| &door.routes).map(|route| route.name.namespace.clone()).next();
-    let of_gateway = || {
-        let title = doors.first()?.gateways.first()?;
-        Some(title.strip_prefix("Gateway ")?.split_once('/')?.0.to_owned())
+    let of_gateway = || match doors.first()?.gateways.first()? {
+        GatewayName::Istio(name) | GatewayName::GatewayApi(name) => Some(name.namespace.clone()),
+        _ => None,
     };
     of_route.or_else(of_gateway)
 }

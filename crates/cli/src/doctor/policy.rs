@@ -6,8 +6,8 @@ mod request;
 use super::cluster::{Mesh, name_of};
 use super::kind::Kind;
 use super::report::{Verdict, patched};
-use gatecert_controller::route::Door;
-use gatecert_render::CHALLENGE_PATH;
+use gatecert_controller::route::{Door, GatewayName};
+use gatecert_render::{CHALLENGE_PATH, ObjectName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::DynamicObject;
 use request::{Match, Request};
@@ -197,9 +197,10 @@ fn is_for(policy: &DynamicObject, facts: &PolicyFacts) -> bool {
         .collect();
     if !targets.is_empty() {
         let named = targets.iter().filter(|target| target["kind"] == "Gateway");
-        let named: Vec<_> = named
-            .map(|target| format!("Gateway {namespace}/{}", target["name"].as_str().unwrap_or_default()))
-            .collect();
+        // A Gateway of Istio's own is nothing that a policy can name.
+        let named =
+            named.map(|target| ObjectName::new(&namespace, target["name"].as_str().unwrap_or_default()));
+        let named: Vec<_> = named.map(GatewayName::GatewayApi).collect();
         return facts.doors.iter().flat_map(|door| &door.gateways).any(|gateway| named.contains(gateway));
     }
     let labels = selected(spec);
@@ -232,7 +233,11 @@ mod tests {
 
     fn kinds(policies: Vec<DynamicObject>) -> Vec<&'static str> {
         let labels = [("istio".to_owned(), "public".to_owned()), ("app".to_owned(), "gw".to_owned())].into();
-        let door = Door { gateways: vec!["Gateway infra/api".into()], port: 80, ..Door::default() };
+        let door = Door {
+            gateways: vec![GatewayName::GatewayApi(ObjectName::new("infra", "api"))],
+            port: 80,
+            ..Door::default()
+        };
         let facts = PolicyFacts {
             host: "www.example.com".into(),
             doors: vec![door],

@@ -143,7 +143,7 @@ fn judge(facts: &SecretFacts, name: &ObjectName, secret: &Result<Option<Secret>,
         return Verdict::warn(Kind::SecretPlaceholder, text).fix(fix);
     }
     match content(secret, facts.now) {
-        Ok(found) => names(facts, publishing, &found),
+        Ok(found) => names(facts, name, publishing, &found),
         Err((kind, why)) => {
             let fix = match publishing {
                 Some(one) => format!(
@@ -227,7 +227,29 @@ fn istio_pair(secret: &Secret) -> Option<(String, Zeroizing<String>)> {
     Some((text("cert")?, Zeroizing::new(text("key")?)))
 }
 
-fn names(facts: &SecretFacts, publishing: Option<&Publishing>, found: &CertificateFacts) -> Verdict {
+/// A Certificate for a name that a gateway serves with a Secret for others, which are left as they are.
+fn with_its_own(facts: &SecretFacts, read: &ObjectName) -> String {
+    let host = facts.host.value();
+    let own = ObjectName::new(&read.namespace, format!("{}-own", read.name));
+    format!(
+        "write a Certificate for it, and give the name a server of its own with credentialName {}:\n{}",
+        own.name,
+        created(&own, &own, &host, ISSUER)
+    )
+}
+
+/// How a Certificate is issued again whose Secret is for other names: by itself, so that something keeps it.
+fn reissued(publishing: &Publishing) -> String {
+    let look = look(&publishing.certificate);
+    format!("it is issued again by itself; where that does not come, its conditions say why:\n{look}")
+}
+
+fn names(
+    facts: &SecretFacts,
+    name: &ObjectName,
+    publishing: Option<&Publishing>,
+    found: &CertificateFacts,
+) -> Verdict {
     let all: Vec<_> = found.identifiers.iter().map(ToString::to_string).collect();
     if !found.identifiers.iter().any(|one| covers(one, &facts.host)) {
         let text = format!(
@@ -235,14 +257,11 @@ fn names(facts: &SecretFacts, publishing: Option<&Publishing>, found: &Certifica
             all.join(", "),
             facts.host.value()
         );
-        let fix = match publishing {
-            Some(one) => format!(
-                "wait for Certificate {} to be issued again, or see what holds it up",
-                one.certificate
-            ),
-            None => "name the Secret of a Certificate that has the name".to_owned(),
-        };
-        return Verdict::fail(Kind::SecretNames, text).fix(fix);
+        return Verdict::fail(Kind::SecretNames, text).fix(match (publishing, &facts.certificate) {
+            (Some(one), _) => reissued(one),
+            (None, Some(one)) => brought_together(facts, one, name),
+            (None, None) => with_its_own(facts, name),
+        });
     }
     if let Some(one) = publishing.filter(|one| one.names != found.identifiers) {
         let text = format!(
@@ -250,8 +269,7 @@ fn names(facts: &SecretFacts, publishing: Option<&Publishing>, found: &Certifica
             all.join(", "),
             one.certificate
         );
-        return Verdict::warn(Kind::SecretNames, text)
-            .fix("a new one is issued when its turn comes: see the Certificate below");
+        return Verdict::warn(Kind::SecretNames, text).fix(reissued(one));
     }
     let days = found.not_after.duration_since(facts.now).as_hours() / 24;
     Verdict::ok(
@@ -425,6 +443,41 @@ mod tests {
         facts.secrets = [(name, Ok(Some(placeholder)))].into();
         let listed = "kubectl get certificates.gatecert.dev --all-namespaces";
         assert_eq!(verdicts(&facts)[0].fix.as_deref(), Some(listed));
+    }
+
+    #[test]
+    fn a_secret_for_other_names_comes_with_a_command() {
+        let (chain, key) = self_signed(&["other.test"]);
+        let name = ObjectName::new("shop", "www-tls");
+        let write = |secret: &str| {
+            Some(Publishing {
+                certificate: ObjectName::new("shop", "www"),
+                secret: ObjectName::new("shop", secret),
+                names: [Identifier::dns("www.example.com").unwrap()].into(),
+            })
+        };
+        let mut facts = SecretFacts {
+            host: Identifier::dns("www.example.com").unwrap(),
+            now: NOW.parse().unwrap(),
+            certificate: write("www-tls"),
+            read_by: [("Gateway shop/public".to_owned(), name.clone())].into(),
+            secrets: [(name, Ok(Some(secret(&chain, &key, json!({})))))].into(),
+        };
+        let fix = |facts: &SecretFacts| {
+            let all = verdicts(facts);
+            let found = all.iter().find(|one| one.kind == Kind::SecretNames).unwrap();
+            found.fix.clone().unwrap()
+        };
+        assert!(
+            fix(&facts).ends_with("\nkubectl -n shop describe certificates.gatecert.dev www"),
+            "{facts:?}"
+        );
+        facts.certificate = write("another");
+        assert!(fix(&facts).contains(r#"-p '{"spec":{"secretName":"www-tls"}}'"#), "{facts:?}");
+        facts.certificate = None;
+        let own = fix(&facts);
+        assert!(own.contains("credentialName www-tls-own:\nkubectl create -f -"), "{own}");
+        assert!(own.contains("secretName: www-tls-own, dnsNames: [www.example.com]"), "{own}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::others::Others;
 use super::place::Ask;
-use super::{Refusal, RefusalReason, Subject};
+use super::{GatewayName, Refusal, RefusalReason, Subject};
 use gatecert_api::{Allowed, NamespaceSelector};
 use gatecert_render::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -50,7 +50,7 @@ pub(super) struct Served {
 /// Whoever owns the gateway owns what it serves, and `spec.acme.allow` may name others.
 pub(super) fn served_by_others(
     ask: &Ask<'_>,
-    gateway: &str,
+    gateway: &GatewayName,
     home: Option<&str>,
     served: &Served,
 ) -> Option<Refusal> {

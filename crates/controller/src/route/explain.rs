@@ -3,7 +3,7 @@
 
 use super::others::Others;
 use super::place::Ask;
-use super::{Question, gateway_api, ingress, istio};
+use super::{GatewayName, Question, gateway_api, ingress, istio};
 use crate::cluster::Cluster;
 use gatecert_render::{ObjectName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A port of a gateway that takes a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Door {
-    /// Whose it is: `Gateway istio-system/public`, the one that asks first before others; `Ingress class nginx`.
-    pub gateways: Vec<String>,
+    /// Whose it is, the one that asks first before others.
+    pub gateways: Vec<GatewayName>,
     /// The port as clients know it: 80 or 443.
     pub port: u16,
     /// The host that takes the name, as it is written: the closest one.
     pub host: String,
     /// The Gateways that redirect plain requests to HTTPS before any route.
-    pub redirecting: Vec<String>,
+    pub redirecting: Vec<GatewayName>,
     /// The routes that take the name, in the order in which Envoy asks them.
     pub routes: Vec<TakenRoute>,
     /// Routes that have the name by a host that is less close: none of them is asked.
@@ -126,12 +126,16 @@ spec: {hosts: [www.example.test], gateways: [infra/old]}
             .collect()
     }
 
+    fn istio(name: &str) -> GatewayName {
+        GatewayName::Istio(ObjectName::new("infra", name))
+    }
+
     #[test]
     fn routes_of_istio_come_in_the_order_of_envoy() {
         let cluster = cluster(&(service("public", "{istio: public}", "10.0.0.1") + ISTIO));
         let doors = explain("www.example.test", &cluster);
         assert_eq!(doors.iter().map(|door| door.port).collect::<Vec<_>>(), [80, 443]);
-        assert_eq!(doors[0].gateways, ["Gateway infra/old"]);
+        assert_eq!(doors[0].gateways, [istio("old")]);
         assert_eq!(
             lines(&doors[0].routes),
             [
@@ -141,7 +145,7 @@ spec: {hosts: [www.example.test], gateways: [infra/old]}
         );
         assert_eq!(lines(&doors[0].hidden), ["VirtualService shop/wide *.example.test false"]);
         assert_eq!(doors[0].host, "*.example.test");
-        assert_eq!(doors[0].redirecting, [""; 0]);
+        assert_eq!(doors[0].redirecting, []);
         let secret = ("Gateway infra/old".to_owned(), ObjectName::new("infra", "www-tls"));
         assert_eq!(doors[1].secrets, [secret].into());
         assert_eq!(doors[1].services, [ObjectName::new("infra", "public")].into());
@@ -150,7 +154,7 @@ spec: {hosts: [www.example.test], gateways: [infra/old]}
 
         let redirected = explain("redirected.test", &cluster);
         assert_eq!(redirected.len(), 1);
-        assert_eq!(redirected[0].redirecting, ["Gateway infra/young"]);
+        assert_eq!(redirected[0].redirecting, [istio("young")]);
         assert_eq!(explain("elsewhere.test", &cluster), []);
     }
 
@@ -180,7 +184,7 @@ spec: {hostnames: [www.example.test], parentRefs: [{name: api, namespace: infra}
             &cluster(&(service("public", "{istio: public}", "10.0.0.1") + GATEWAY_API)),
         );
         assert_eq!(found.len(), 2);
-        assert_eq!(found[0].gateways, ["Gateway infra/api"]);
+        assert_eq!(found[0].gateways, [GatewayName::GatewayApi(ObjectName::new("infra", "api"))]);
         assert_eq!(lines(&found[0].routes), ["HTTPRoute shop/web www.example.test false"]);
         assert_eq!(found[0].addresses, ["203.0.113.9".to_owned()].into());
         let secrets: Vec<_> = found[1].secrets.iter().map(|(_, name)| name.to_string()).collect();

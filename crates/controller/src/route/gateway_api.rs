@@ -7,7 +7,7 @@ use super::entitlement::{Served, selects, served_by_others};
 use super::host::{Fit, fit, is_address};
 use super::others::{name_of, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{Probe, Refusal, RefusalReason, Subject};
+use super::{GatewayName, Probe, Refusal, RefusalReason, Subject};
 use crate::cluster::Service;
 use gatecert_api::ParentReference as Chosen;
 use gatecert_render::ObjectName;
@@ -75,7 +75,11 @@ fn missing(ask: &Ask<'_>, choice: &Choice<'_>) -> Vec<Refusal> {
         } else {
             "does not exist: create it, or name another".to_owned()
         };
-        ask.refusal(RefusalReason::NoGateway, format!("{kind} {name}, which the solver names, {what}"))
+        let gateway = match kind {
+            "ListenerSet" => GatewayName::ListenerSet(name),
+            _ => GatewayName::GatewayApi(name),
+        };
+        ask.unhelpful(gateway, &what)
     });
     named.collect()
 }
@@ -107,6 +111,13 @@ impl Holder<'_> {
         match self {
             Self::Gateway(gateway) => object_name(gateway),
             Self::Set(set) => object_name(set),
+        }
+    }
+
+    fn gateway_name(self) -> GatewayName {
+        match self {
+            Self::Gateway(gateway) => GatewayName::GatewayApi(object_name(gateway)),
+            Self::Set(set) => GatewayName::ListenerSet(object_name(set)),
         }
     }
 }
@@ -207,7 +218,7 @@ impl<'a> Listening<'a> {
         if found.routes.is_empty() {
             return found;
         }
-        let gateway = format!("Gateway {}", object_name(self.gateway));
+        let gateway = GatewayName::GatewayApi(object_name(self.gateway));
         match self.addresses() {
             Ok(addresses) => {
                 let host = self.ask.host.to_owned();
@@ -304,20 +315,19 @@ impl<'a> Listening<'a> {
         if !is_home && !site.admits(self.ask, namespace) && !self.has_listener(namespace) {
             return Some(self.not_admitted(site));
         }
-        let name = site.holder.name();
-        let title = format!("{} {name}", site.holder.kind());
-        served_by_others(self.ask, &title, Some(&name.namespace), &self.served())
+        let home = site.holder.name().namespace;
+        served_by_others(self.ask, &site.holder.gateway_name(), Some(&home), &self.served())
     }
 
     fn not_admitted(&self, site: &Site<'_>) -> Refusal {
         let namespace = self.ask.question.namespace;
-        let (kind, holder, name) = (site.holder.kind(), site.holder.name(), site.listener.name.clone());
+        let (holder, name) = (site.holder.gateway_name(), site.listener.name.clone());
         let message = format!(
-            "listener {name} of {kind} {holder}, which serves {}, takes no HTTPRoutes of namespace {namespace}: allow it \
+            "listener {name} of {holder}, which serves {}, takes no HTTPRoutes of namespace {namespace}: allow it \
              in allowedRoutes.namespaces, or put the Certificate in a namespace that is allowed",
             self.ask.host
         );
-        let subject = Subject::Listener { kind, holder, name };
+        let subject = Subject::Listener { holder, name };
         Refusal { subject, ..self.ask.refusal(RefusalReason::NotAllowed, message) }
     }
 

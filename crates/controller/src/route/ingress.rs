@@ -7,7 +7,7 @@ use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, fit_one_label, is_address};
 use super::others::{namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{Probe, Refusal, gateway_api, istio};
+use super::{GatewayName, Probe, Refusal, gateway_api, istio};
 use crate::cluster::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
@@ -71,8 +71,9 @@ impl<'a> Class<'a> {
             None => self.ask.host,
         };
         let routes = naming.iter().map(|(_, _, ingress)| object_name(*ingress)).collect();
-        let (title, served) = (format!("Ingress class {}", self.class), Served { kind: "Ingress", routes });
-        if let Some(refusal) = served_by_others(self.ask, &title, None, &served) {
+        let gateway = GatewayName::IngressClass(self.class.to_owned());
+        let served = Served { kind: "Ingress", routes };
+        if let Some(refusal) = served_by_others(self.ask, &gateway, None, &served) {
             return Found::refused(refusal);
         }
         if let Some(refusal) = self.refusal_of_gateways(&naming) {
@@ -82,14 +83,14 @@ impl<'a> Class<'a> {
             Ok(addresses) => {
                 let host = self.ask.host.to_owned();
                 let route = Piece::Ingress { class: self.class.to_owned(), pattern: pattern.to_owned() };
-                let probe = Probe { host, gateway: title, addresses, is_tls: false };
+                let probe = Probe { host, gateway, addresses, is_tls: false };
                 Found { routes: vec![route], probes: vec![probe], ..Found::default() }
             }
             Err(why) => {
                 let is_by_pods = self.is_istio() && self.choice.addresses.is_none();
                 let pods = if is_by_pods { istio_pods() } else { BTreeMap::new() };
                 let why = format!("{why}, or name addresses in the solver");
-                Found::refused(self.ask.silent(title, pods, &why))
+                Found::refused(self.ask.silent(gateway, pods, &why))
             }
         }
     }
@@ -175,6 +176,7 @@ fn published(ingress: &Ingress) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::GatewayName;
     use super::super::RefusalReason::{GatewayNotReady, NoGateway, NotAllowed};
     use super::super::Subject;
     use super::super::fixture::{Asking, asking, cluster, service};
@@ -340,10 +342,10 @@ spec: {controller: istio.io/ingress-controller}
             assert_eq!(routes[1], "probe http foo.example.test 10.0.0.1:8080");
         }
         let silent = cluster(&ingress("shop/web", "istio", &HOST));
-        let title = "Ingress class istio".to_owned();
+        let gateway = GatewayName::IngressClass("istio".to_owned());
         assert_eq!(
             asking("shop", &HOST).subject(&silent),
-            Subject::SilentGateway { title, pods: super::istio_pods() }
+            Subject::SilentGateway { gateway, pods: super::istio_pods() }
         );
         let (reason, message) = asking("shop", &HOST).refusal(&silent);
         assert_eq!(reason, GatewayNotReady);

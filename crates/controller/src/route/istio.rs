@@ -8,7 +8,7 @@ use super::entitlement::{Served, served_by_others};
 use super::host::{Fit, ServerHost, fit, is_address, most_specific};
 use super::others::{Others, namespace_of, object_name};
 use super::place::{Ask, Found, Piece};
-use super::{BypassPlace, Probe, Refusal, RefusalReason, endpoints};
+use super::{BypassPlace, GatewayName, Probe, Refusal, RefusalReason, endpoints};
 use crate::cluster::Service;
 use binding::{admitted, is_bound};
 use gatecert_api::GatewayReference;
@@ -71,8 +71,7 @@ fn missing(ask: &Ask<'_>, choice: &Choice<'_>) -> Vec<Refusal> {
         } else {
             "does not exist: create it, or name another".to_owned()
         };
-        let message = format!("Gateway {name}, which the solver names, {what}");
-        ask.refusal(RefusalReason::NoGateway, message)
+        ask.unhelpful(GatewayName::Istio(name), &what)
     });
     named.collect()
 }
@@ -310,7 +309,7 @@ impl<'a> Workload<'a> {
     fn refusal(&self, listed: &Listed<'a>) -> Option<Refusal> {
         let (ask, home) = (self.ask, namespace_of(listed.gateway));
         let namespace = ask.question.namespace;
-        let gateway = title(listed.gateway);
+        let gateway = named(listed.gateway);
         if admitted(listed.server, home, namespace, ask.host).is_none() {
             let entries = listed.server.hosts.iter().filter(|one| fits(one, ask.host));
             let entries: Vec<_> = entries.map(String::as_str).collect();
@@ -356,7 +355,7 @@ impl<'a> Workload<'a> {
             format!(
                 "{} redirects {} to HTTPS (tls.httpsRedirect), and no Gateway with the selector {} has an HTTPS \
                  server on port 443 for it: add one, or take the redirect away",
-                title(listed.gateway),
+                named(listed.gateway),
                 self.ask.host,
                 self.labels()
             ),
@@ -370,14 +369,14 @@ impl<'a> Workload<'a> {
                 "{} is redirected to HTTPS (tls.httpsRedirect), where {} demands a certificate of clients (tls.mode \
                  MUTUAL), which the CA has none of: take the redirect away, or use OPTIONAL_MUTUAL",
                 self.ask.host,
-                title(listed.gateway)
+                named(listed.gateway)
             ),
         )
     }
 
     /// What was found, if the Pods can be asked.
     fn with_probe(&self, mut found: Found, used: &[Listed<'_>], public: u16) -> Found {
-        let Some(gateway) = used.iter().map(|one| title(one.gateway)).min() else { return found };
+        let Some(gateway) = used.iter().map(|one| named(one.gateway)).min() else { return found };
         match self.addresses(used, public) {
             Ok(addresses) => {
                 let host = self.ask.host.to_owned();
@@ -417,9 +416,8 @@ impl<'a> Workload<'a> {
     }
 }
 
-/// How a message names a Gateway.
-fn title(gateway: &Gateway) -> String {
-    format!("Gateway {}", object_name(gateway))
+fn named(gateway: &Gateway) -> GatewayName {
+    GatewayName::Istio(object_name(gateway))
 }
 
 fn is_asking_for_certificates(server: &Server) -> bool {

@@ -2,8 +2,8 @@
 
 use super::others::Others;
 use super::{
-    BypassPlace, HttpRoutePlace, IngressPlace, Placement, Probe, Question, Refusal, RefusalReason, Subject,
-    VirtualServicePlace, entitlement, gateway_api, ingress, istio, solver,
+    BypassPlace, GatewayName, HttpRoutePlace, IngressPlace, Placement, Probe, Question, Refusal,
+    RefusalReason, Subject, VirtualServicePlace, entitlement, gateway_api, ingress, istio, solver,
 };
 use crate::cluster::Cluster;
 use gatecert_api::Http01Solver;
@@ -49,10 +49,26 @@ impl Ask<'_> {
         Refusal { host: self.host.to_owned(), reason, subject: Subject::Doors, message }
     }
 
+    /// The refusal of a name that none of the issuer's solvers is for.
+    fn without_solver(&self) -> Refusal {
+        let message = format!(
+            "no solver of the issuer is for {}: add the name or its zone to a selector, or a solver without one",
+            self.host
+        );
+        Refusal { subject: Subject::Issuer, ..self.refusal(RefusalReason::NoGateway, message) }
+    }
+
+    /// The refusal of a name that a gateway does not take, which the solver names.
+    pub(super) fn unhelpful(&self, gateway: GatewayName, what: &str) -> Refusal {
+        let message = format!("{gateway}, which the solver names, {what}");
+        let subject = Subject::Named(gateway);
+        Refusal { subject, ..self.refusal(RefusalReason::NoGateway, message) }
+    }
+
     /// The refusal of a name whose gateway can not be asked.
-    pub(super) fn silent(&self, title: String, pods: BTreeMap<String, String>, why: &str) -> Refusal {
-        let message = format!("{title} can not be asked: {why}");
-        let subject = Subject::SilentGateway { title, pods };
+    pub(super) fn silent(&self, gateway: GatewayName, pods: BTreeMap<String, String>, why: &str) -> Refusal {
+        let message = format!("{gateway} can not be asked: {why}");
+        let subject = Subject::SilentGateway { gateway, pods };
         Refusal { subject, ..self.refusal(RefusalReason::GatewayNotReady, message) }
     }
 
@@ -115,16 +131,10 @@ fn find(ask: &Ask<'_>) -> Found {
         [] => Some(&automatic),
         solvers => solver::for_host(solvers, ask.host),
     };
-    let mut found = solver.map_or_else(Found::default, |solver| by_solver(ask, solver));
+    let Some(solver) = solver else { return Found::refused(ask.without_solver()) };
+    let mut found = by_solver(ask, solver);
     if found.is_empty() {
-        let message = match solver {
-            Some(solver) => nowhere(ask, solver),
-            None => format!(
-                "no solver of the issuer is for {}: add the name or its zone to a selector, or a solver without one",
-                ask.host
-            ),
-        };
-        found.refusals.push(ask.refusal(RefusalReason::NoGateway, message));
+        found.refusals.push(ask.refusal(RefusalReason::NoGateway, nowhere(ask, solver)));
     }
     found
 }

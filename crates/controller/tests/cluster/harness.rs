@@ -8,6 +8,7 @@ use gatecert_render::{InstallOptions, gateway_api, istio};
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, namespace};
 use gatecert_testkit::served_chain;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ListParams};
@@ -150,6 +151,25 @@ spec: {{acme: {{server: \"{}\", email: ops@example.com, caBundle: {bundle}}}}}
         is_done: impl Fn(&Certificate) -> bool,
     ) -> Result<Certificate, Box<dyn Error + Send + Sync>> {
         self.until_for(namespace, name, PATIENCE, is_done).await
+    }
+
+    /// All events of a namespace, as soon as one has this text. They are written beside statuses.
+    pub(crate) async fn told_of(
+        &self,
+        namespace: &str,
+        text: &str,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let events: Api<Event> = Api::namespaced(self.cluster.client.clone(), namespace);
+        let told = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let told = serde_json::to_string(&events.list(&Default::default()).await?.items)?;
+                if told.contains(text) {
+                    return Ok(told);
+                }
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        told.await.map_err(|_| format!("no event has `{text}`"))?
     }
 
     /// The same, with more or less patience.

@@ -79,8 +79,26 @@ pub(crate) async fn shows_what_there_is(world: &World) -> Outcome {
     assert_eq!(header.join(" "), "NAME READY SECRET ISSUER NOT AFTER RENEWAL STEP AGE");
     let row: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(&row[..4], ["www", "True", "www", "pebble"], "{shown}");
-    for (short, name) in [("gciss", "pebble"), ("gcert", "www")] {
-        assert!(kubectl(world, &["get", short, "-A"]).await?.contains(name), "{short}");
+    let issuer = format!(
+        "apiVersion: gatecert.dev/v1
+kind: Issuer
+metadata: {{name: own, namespace: columns}}
+spec: {{acme: {{server: {}, caBundle: {}, email: ops@example.com}}}}
+",
+        world.cluster.pebble.directory_url(),
+        world.bundle(),
+    );
+    world.apply(&issuer).await?;
+    let wait = ["wait", "-n", "columns", "--for=condition=Ready", "--timeout=60s", "giss/own"];
+    assert!(kubectl(world, &wait).await?.contains("condition met"));
+    for (short, name) in [("giss", "own"), ("gciss", "pebble"), ("gcert", "www"), ("gcerts", "www")] {
+        let shown = kubectl(world, &["get", short, "-A"]).await?;
+        assert!(shown.contains(name), "{short}: {shown}");
+        let header = shown.lines().next().unwrap_or_default();
+        if short.ends_with("iss") {
+            let header: Vec<_> = header.split_whitespace().filter(|word| *word != "NAMESPACE").collect();
+            assert_eq!(header, ["NAME", "READY", "SERVER", "REASON", "AGE"], "{short}");
+        }
     }
     let wide = kubectl(world, &["get", "gatecert", "-n", "columns", "-o", "wide"]).await?;
     assert!(wide.contains("www.columns.test"), "{wide}");
@@ -88,5 +106,8 @@ pub(crate) async fn shows_what_there_is(world: &World) -> Outcome {
         ["get", "events", "-n", "columns", "-o", "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}"];
     let events = kubectl(world, &events).await?;
     assert!(events.contains("a certificate was issued, valid until "), "{events}");
+
+    world.apply(&certificate("columns", "refused", &["www.refused-columns.test"])).await?;
+    world.told_of("columns", "no gateway serves www.refused-columns.test on port 80: ").await?;
     Ok(())
 }

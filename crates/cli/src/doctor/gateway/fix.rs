@@ -1,19 +1,19 @@
 //! Commands that mend what keeps a challenge from a gateway.
 
-use super::GatewayFacts;
 use super::listeners::{self, API_GATEWAYS};
+use super::{GatewayFacts, plain};
 use crate::doctor::certificate::{ISSUER, created};
 use crate::doctor::cluster::name_of;
 use crate::doctor::inside::SERVICE_NAME;
 use crate::doctor::report::{patched, quoted};
-use gatecert_controller::route::{Door, Refusal, RefusalReason, ServerHost, Subject};
+use gatecert_controller::route::{Door, GatewayName, Refusal, RefusalReason, ServerHost, Subject};
 use gatecert_render::ObjectName;
 use gatecert_render::istio::{self, Server};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Istio's Gateways, as kubectl names them.
-const ISTIO_GATEWAYS: &str = "gateways.networking.istio.io";
+pub(super) const ISTIO_GATEWAYS: &str = "gateways.networking.istio.io";
 
 /// The command for a refusal, where what is known is enough to write it.
 pub(super) fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
@@ -21,6 +21,7 @@ pub(super) fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Option<String>
         RefusalReason::NotAllowed => allowed(facts, refusal),
         RefusalReason::GatewayNotReady => examined(facts, refusal),
         RefusalReason::RedirectWithoutHttps => behind_redirect(facts),
+        RefusalReason::NoGateway => plain::added(facts, refusal),
         _ => None,
     }
 }
@@ -61,13 +62,12 @@ fn joined(commands: impl Iterator<Item = String>) -> Option<String> {
 }
 
 /// The Istio Gateway that a door names.
-fn istio_gateway<'a>(facts: &'a GatewayFacts, title: &str) -> Option<&'a istio::Gateway> {
-    let name = title.strip_prefix("Gateway ")?;
-    facts
-        .istio_gateways
-        .iter()
-        .map(AsRef::as_ref)
-        .find(|one: &&istio::Gateway| name_of(*one).to_string() == name)
+pub(super) fn istio_gateway<'a>(
+    facts: &'a GatewayFacts,
+    gateway: &GatewayName,
+) -> Option<&'a istio::Gateway> {
+    let GatewayName::Istio(name) = gateway else { return None };
+    facts.istio_gateways.iter().map(AsRef::as_ref).find(|one: &&istio::Gateway| name_of(*one) == *name)
 }
 
 /// Where a server lists a host.
@@ -85,8 +85,8 @@ fn allowed(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
     let namespace = facts.namespace.as_deref()?;
     match &refusal.subject {
         Subject::Issuer => in_issuer(facts, namespace),
-        Subject::Listener { kind, holder, name } => {
-            let listener = listeners::find(facts, kind, holder, name);
+        Subject::Listener { holder, name } => {
+            let listener = listeners::find(facts, holder, name);
             let admitted = listener.and_then(|one| one.admitting(namespace, facts.labels.as_ref()));
             admitted.or_else(|| beside_route(facts))
         }
@@ -144,8 +144,8 @@ fn beside_route(facts: &GatewayFacts) -> Option<String> {
 
 /// Shows the Pods that should be asked, and what leads to them.
 fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
-    let Subject::SilentGateway { title, pods: labels } = &refusal.subject else { return None };
-    let door = facts.doors.iter().find(|door| door.gateways.contains(title));
+    let Subject::SilentGateway { gateway, pods: labels } = &refusal.subject else { return None };
+    let door = facts.doors.iter().find(|door| door.gateways.contains(gateway));
     let pods = door.into_iter().flat_map(|door| &door.pods);
     let mut commands: Vec<_> = pods.filter_map(|(home, labels)| pods_in(home, labels)).collect();
     commands.extend(door.into_iter().flat_map(|door| &door.services).map(|service| {
@@ -153,7 +153,7 @@ fn examined(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
         format!("kubectl -n {namespace} get endpointslices -l {SERVICE_NAME}={name}")
     }));
     if commands.is_empty() {
-        commands.push(unserved(facts, title, labels)?);
+        commands.push(unserved(facts, gateway, labels)?);
     }
     Some(commands.join("\n"))
 }
@@ -170,22 +170,28 @@ fn selector(labels: &BTreeMap<String, String>) -> Option<String> {
 }
 
 /// Shows what could lead to a gateway that no Service leads to.
-fn unserved(facts: &GatewayFacts, title: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+fn unserved(
+    facts: &GatewayFacts,
+    gateway: &GatewayName,
+    labels: &BTreeMap<String, String>,
+) -> Option<String> {
     let pods = selector(labels).map(|labels| format!("kubectl get pods --all-namespaces -l {labels}"));
-    if istio_gateway(facts, title).is_some() {
-        let services = "kubectl get services --all-namespaces -o wide".to_owned();
-        return joined(pods.into_iter().chain([services]));
+    match gateway {
+        GatewayName::Istio(_) => {
+            let services = "kubectl get services --all-namespaces -o wide".to_owned();
+            joined(pods.into_iter().chain([services]))
+        }
+        GatewayName::IngressClass(class) => {
+            let is_there = facts.ingress_classes.contains(class);
+            let class = is_there.then(|| format!("kubectl describe ingressclasses/{class}"));
+            let all = "kubectl get ingresses,services --all-namespaces -o wide".to_owned();
+            joined(class.into_iter().chain([all]).chain(pods))
+        }
+        GatewayName::GatewayApi(ObjectName { namespace, name }) => {
+            Some(format!("kubectl -n {namespace} describe {API_GATEWAYS} {name}"))
+        }
+        _ => None,
     }
-    if let Some(class) = title.strip_prefix("Ingress class ") {
-        let is_there = facts.ingress_classes.contains(class);
-        let mut commands: Vec<_> =
-            is_there.then(|| format!("kubectl describe ingressclasses/{class}")).into_iter().collect();
-        commands.push("kubectl get ingresses,services --all-namespaces -o wide".to_owned());
-        commands.extend(pods);
-        return Some(commands.join("\n"));
-    }
-    let (namespace, name) = title.strip_prefix("Gateway ")?.split_once('/')?;
-    Some(format!("kubectl -n {namespace} describe {API_GATEWAYS} {name}"))
 }
 
 /// Gives the name a server behind the redirect, or takes the redirect away where there is one that refuses the CA.
@@ -209,8 +215,7 @@ fn behind_redirect(facts: &GatewayFacts) -> Option<String> {
             "let the routes redirect what is no challenge before you take it away:\n{command}"
         ));
     }
-    let used = |name: &String| gateway.spec.servers.iter().any(|server| server.port.name == *name);
-    let port = (1..=gateway.spec.servers.len() + 1).map(|n| format!("https-{n}")).find(|name| !used(name))?;
+    let port = plain::free_name("https", gateway.spec.servers.iter().map(|server| &server.port.name));
     let secret = facts.secret.as_ref().map_or("www-tls", |secret| secret.name.as_str());
     let server = json!({
         "port": {"number": 443, "name": port, "protocol": "HTTPS"},

@@ -3,6 +3,7 @@
 use super::GatewayFacts;
 use crate::doctor::cluster::name_of;
 use crate::doctor::report::{MAX_COMMAND, patched};
+use gatecert_controller::route::GatewayName;
 use gatecert_render::ObjectName;
 use gatecert_render::gateway_api::Listener;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -31,21 +32,36 @@ pub(super) struct Found<'a> {
 }
 
 /// The listener of this name of a Gateway or of a ListenerSet.
-pub(super) fn find<'a>(
-    facts: &'a GatewayFacts,
-    kind: &str,
-    holder: &ObjectName,
-    name: &str,
-) -> Option<Found<'a>> {
-    let (resource, generation, listeners) = if kind == "ListenerSet" {
-        let set = facts.listener_sets.iter().find(|one| name_of(&***one) == *holder)?;
-        (LISTENER_SETS, set.metadata.generation, &set.spec.listeners)
-    } else {
-        let gateway = facts.gateways.iter().find(|one| name_of(&***one) == *holder)?;
-        (API_GATEWAYS, gateway.metadata.generation, &gateway.spec.listeners)
-    };
+pub(super) fn find<'a>(facts: &'a GatewayFacts, holder: &GatewayName, name: &str) -> Option<Found<'a>> {
+    let Holder { resource, name: holder, generation, listeners } = Holder::find(facts, holder)?;
     let at = listeners.iter().position(|one| one.name == name)?;
-    Some(Found { resource, holder: holder.clone(), generation, at, listener: listeners.get(at)? })
+    Some(Found { resource, holder, generation, at, listener: listeners.get(at)? })
+}
+
+/// What has listeners.
+pub(super) struct Holder<'a> {
+    /// As kubectl names the kind.
+    pub(super) resource: &'static str,
+    pub(super) name: ObjectName,
+    pub(super) generation: Option<i64>,
+    pub(super) listeners: &'a [Listener],
+}
+
+impl<'a> Holder<'a> {
+    pub(super) fn find(facts: &'a GatewayFacts, gateway: &GatewayName) -> Option<Self> {
+        let (resource, name, generation, listeners) = match gateway {
+            GatewayName::ListenerSet(name) => {
+                let set = facts.listener_sets.iter().find(|one| name_of(&***one) == *name)?;
+                (LISTENER_SETS, name, set.metadata.generation, &set.spec.listeners)
+            }
+            GatewayName::GatewayApi(name) => {
+                let gateway = facts.gateways.iter().find(|one| name_of(&***one) == *name)?;
+                (API_GATEWAYS, name, gateway.metadata.generation, &gateway.spec.listeners)
+            }
+            _ => return None,
+        };
+        Some(Self { resource, name: name.clone(), generation, listeners })
+    }
 }
 
 impl Found<'_> {

@@ -26,7 +26,7 @@ impl Listening<'_> {
         let services = self.services();
         let of_status = self.gateway.status.iter().flat_map(|status| &status.addresses);
         Some(Door {
-            gateways: vec![format!("Gateway {}", object_name(self.gateway))],
+            gateways: vec![GatewayName::GatewayApi(object_name(self.gateway))],
             port,
             host: closest.listener.hostname.clone().unwrap_or_else(|| "*".to_owned()),
             redirecting: Vec::new(),
@@ -62,7 +62,7 @@ fn routes(all: Vec<Attached<'_>>) -> Vec<TakenRoute> {
 
 fn secrets(site: &Site<'_>) -> Vec<(String, ObjectName)> {
     let name = site.holder.name();
-    let title = format!("{} {name}", site.holder.kind());
+    let title = site.holder.gateway_name().to_string();
     let references = site.listener.tls.iter().flat_map(|tls| &tls.certificate_refs);
     let secrets = references.filter(|one| one.kind.as_deref().is_none_or(|kind| kind == "Secret"));
     let secrets =

@@ -1,6 +1,6 @@
 use super::super::RefusalReason::{GatewayNotReady, NoGateway, NotAllowed};
-use super::super::Subject;
 use super::super::fixture::{Asking, asking, cluster};
+use super::super::{GatewayName, Subject};
 use gatecert_render::ObjectName;
 use std::collections::BTreeMap;
 
@@ -104,8 +104,8 @@ fn listeners_say_whose_routes_they_take() {
         }
     }
     let closed = cluster(&gateway(&http("web", "", "{}")));
-    let (kind, holder) = ("Gateway", ObjectName::new("infra", "edge"));
-    let listener = Subject::Listener { kind, holder, name: "web".into() };
+    let holder = GatewayName::GatewayApi(ObjectName::new("infra", "edge"));
+    let listener = Subject::Listener { holder, name: "web".into() };
     assert_eq!(asking("evil", &HOST).subject(&closed), listener);
     let (_, message) = asking("evil", &HOST).refusal(&closed);
     assert_eq!(
@@ -203,8 +203,8 @@ fn a_gateway_is_asked_at_its_services_or_addresses() {
     assert_eq!(probe(gateway(&listener) + &labelled), "probe http foo.example.test 10.0.0.7:8080");
     assert_eq!(probe(by_name + &named), "probe http foo.example.test 10.0.0.8:8080");
     let bare = gateway(&listener).replace("status", "ignored");
-    let (title, pods) = ("Gateway infra/edge".to_owned(), BTreeMap::new());
-    assert_eq!(asking("shop", &HOST).subject(&cluster(&bare)), Subject::SilentGateway { title, pods });
+    let (gateway, pods) = (GatewayName::GatewayApi(ObjectName::new("infra", "edge")), BTreeMap::new());
+    assert_eq!(asking("shop", &HOST).subject(&cluster(&bare)), Subject::SilentGateway { gateway, pods });
     let (reason, message) = asking("shop", &HOST).refusal(&cluster(&bare));
     assert_eq!(reason, GatewayNotReady);
     assert_eq!(

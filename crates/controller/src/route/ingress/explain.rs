@@ -27,7 +27,7 @@ impl Class<'_> {
         let (_, host, _) = naming.first()?;
         let services = if self.is_istio() { self.services() } else { Vec::new() };
         let plain = Door {
-            gateways: vec![format!("Ingress class {}", self.class)],
+            gateways: vec![GatewayName::IngressClass(self.class.to_owned())],
             port: HTTP,
             host: (*host).to_owned(),
             redirecting: Vec::new(),

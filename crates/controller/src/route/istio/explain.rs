@@ -30,10 +30,10 @@ impl Workload<'_> {
         let (routes, hidden) = self.taken(&listed);
         let redirecting = listed.iter().filter(|one| one.server.is_redirecting());
         Some(Door {
-            gateways: titles(listed.iter()),
+            gateways: names(listed.iter()),
             port,
             host: entry(closest, self.ask.host),
-            redirecting: titles(redirecting),
+            redirecting: names(redirecting),
             routes,
             hidden,
             secrets: listed.iter().flat_map(|one| self.secrets(one)).collect(),
@@ -75,7 +75,9 @@ impl Workload<'_> {
         let known = self.envoys.iter().filter(|namespace| *namespace != "*");
         let known: Vec<_> = known.collect();
         let each = names.flat_map(|name| {
-            known.iter().map(move |namespace| (title(listed.gateway), ObjectName::new(*namespace, name)))
+            known
+                .iter()
+                .map(move |namespace| (named(listed.gateway).to_string(), ObjectName::new(*namespace, name)))
         });
         each.collect()
     }
@@ -109,14 +111,14 @@ fn age(metadata: &ObjectMeta) -> (Option<Timestamp>, Option<String>, Option<Stri
     (created, metadata.name.clone(), metadata.namespace.clone())
 }
 
-fn titles<'a>(listed: impl Iterator<Item = &'a Listed<'a>>) -> Vec<String> {
-    let mut titles = Vec::new();
-    for one in listed.map(|one| title(one.gateway)) {
-        if !titles.contains(&one) {
-            titles.push(one);
+fn names<'a>(listed: impl Iterator<Item = &'a Listed<'a>>) -> Vec<GatewayName> {
+    let mut names = Vec::new();
+    for one in listed.map(|one| named(one.gateway)) {
+        if !names.contains(&one) {
+            names.push(one);
         }
     }
-    titles
+    names
 }
 
 fn entry(listed: &Listed<'_>, host: &str) -> String {

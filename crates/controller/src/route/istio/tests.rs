@@ -130,8 +130,8 @@ fn no_gateway_and_no_pods_are_told() {
     assert_eq!(reason, NoGateway);
     assert!(message.starts_with("no gateway serves foo.example.test on port 80: add it to"), "{message}");
     let silent = cluster(&gateway("public", &http("foo.example.test")));
-    let Subject::SilentGateway { title, pods } = asking("shop", &host).subject(&silent) else { panic!() };
-    assert_eq!((title.as_str(), pods["istio"].as_str()), ("Gateway infra/public", "public"));
+    let Subject::SilentGateway { gateway, pods } = asking("shop", &host).subject(&silent) else { panic!() };
+    assert_eq!((gateway.to_string().as_str(), pods["istio"].as_str()), ("Gateway infra/public", "public"));
     let (reason, message) = asking("shop", &host).refusal(&silent);
     assert_eq!(reason, GatewayNotReady);
     assert_eq!(

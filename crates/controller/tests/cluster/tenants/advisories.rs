@@ -8,7 +8,6 @@ use crate::manifest::{certificate, gateway, http};
 use gatecert_api::{Certificate, ClusterIssuer, Issuer, IssuerStatus};
 use gatecert_testkit::cluster::service;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -95,25 +94,10 @@ pub(crate) async fn a_tenants_probe_reads_nothing(world: &World) -> Outcome {
     let counts: Vec<_> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
     assert!(counts[0] > 0 && counts[2] > 0, "nothing was asked: {counts:?}");
     assert_eq!(counts[1], 0, "a redirect was followed");
-    let events = told_of(world, "t-talking").await?;
+    let events = world.told_of(ATTACKER, "t-talking").await?;
     assert!(!events.contains(INNER_SECRET), "a body is told in an event");
     assert!(!world.log().await.contains(INNER_SECRET), "a body is logged");
     Ok(())
-}
-
-/// All events of the attacker's namespace, as soon as one tells of this. They are written beside statuses.
-async fn told_of(world: &World, name: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let events: Api<Event> = Api::namespaced(world.cluster.client.clone(), ATTACKER);
-    let told = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let told = serde_json::to_string(&events.list(&Default::default()).await?.items)?;
-            if told.contains(name) {
-                return Ok(told);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    told.await.map_err(|_| format!("no event tells of {name}"))?
 }
 
 /// A gateway of the attacker's whose Pod is where it likes, and a Certificate for a name on it.
