@@ -74,8 +74,7 @@ async fn show(arguments: &AccountArguments, output: &Output, clock: Arc<dyn Cloc
             account.key().algorithm(),
             account.key().thumbprint(),
         )
-    });
-    Ok(())
+    })
 }
 
 async fn update(arguments: &AccountUpdate, output: &Output, clock: Arc<dyn Clock>) -> Result<(), Failure> {
@@ -87,8 +86,7 @@ async fn update(arguments: &AccountUpdate, output: &Output, clock: Arc<dyn Clock
     output.result(&json!({"account": account.url(), "contacts": contacts}), || match contacts.as_slice() {
         [] => format!("{} has no contacts any more\n", account.url()),
         contacts => format!("{} has the contacts {}\n", account.url(), contacts.join(", ")),
-    });
-    Ok(())
+    })
 }
 
 async fn roll_over(
@@ -109,8 +107,7 @@ async fn roll_over(
     )?;
     output.result(&value(&account), || {
         format!("{} has a new key, thumbprint {}\n", account.url(), account.key().thumbprint())
-    });
-    Ok(())
+    })
 }
 
 async fn deactivate(
@@ -123,8 +120,7 @@ async fn deactivate(
     account_store::remove(&store, account.client().directory_url())?;
     output.result(&json!({"account": account.url(), "status": "deactivated"}), || {
         format!("{} is deactivated for good; its certificates stay valid\n", account.url())
-    });
-    Ok(())
+    })
 }
 
 /// An account for programs.

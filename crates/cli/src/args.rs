@@ -32,7 +32,7 @@ use url::{Host, Url};
   gatecert renew
   gatecert list -o json
 
-Exit codes: 0 done or nothing to do, 1 the CA or network said no, 2 wrong use, 3 partly done,
+Exit codes: 0 done or nothing to do, 1 the CA or network said no, 2 wrong use, 3 partly done, \
 130 stopped by a signal.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// How results are printed.
+    /// How results are printed; `gatecert status` has `wide` too.
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Format,
     /// Prints no progress.
@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// Keeps the certificates of a configuration file, and serves them to Envoys.
     Serve(Serve),
     /// Lists the certificates.
+    #[command(after_help = "Examples:
+  gatecert list
+  gatecert list --out /var/lib/gatecert -o json")]
     List(Out),
     /// Shows one certificate.
     Show(Show),
@@ -149,8 +152,8 @@ pub(crate) struct Out {
   gatecert issue -d www.example.com --server letsencrypt-staging --webroot /var/www/html
   gatecert issue --ip 192.0.2.1 --profile shortlived
 
-The CA asks http://NAME/.well-known/acme-challenge/ on port 80 of each name. Issuing again what is valid does
-nothing; a run that was interrupted goes on with its order. By using a CA you agree to its terms of service.")]
+The CA asks http://NAME/.well-known/acme-challenge/ on port 80 of each name. Issuing again what is valid does \
+nothing, with other names or another key it replaces the certificate; a run that was interrupted goes on with its order. By using a CA you agree to its terms of service.")]
 pub(crate) struct Issue {
     /// A DNS name, or several with commas; the first names the certificate.
     #[arg(short, long = "domain", value_name = "NAME", value_delimiter = ',', value_parser = Identifier::dns)]
@@ -203,8 +206,9 @@ pub(crate) struct Enrolment {
   gatecert renew
   gatecert renew --dry-run
 
-Run it twice a day. The CA is asked for its renewal window (ARI); without one, two thirds of the life count.
-A renewal that failed is tried again after 1, 10 and 100 minutes, then daily.")]
+Run it twice a day. The CA is asked for its renewal window (ARI); without one, two thirds of the life count. \
+A renewal that failed is tried again after 1, 10 and 100 minutes, then daily. With -q only what was renewed or failed \
+is printed.")]
 pub(crate) struct Renew {
     #[command(flatten)]
     pub(crate) out: Out,
@@ -217,6 +221,9 @@ pub(crate) struct Renew {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatecert show www.example.com
+  gatecert show www.example.com -o json")]
 pub(crate) struct Show {
     /// The certificate, as `gatecert list` names it.
     #[arg(value_name = "NAME")]
@@ -246,12 +253,23 @@ pub(crate) struct Revoke {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
     /// Shows the account.
+    #[command(after_help = "Examples:
+  gatecert account show
+  gatecert account show --server letsencrypt-staging -o json")]
     Show(AccountArguments),
     /// Replaces the addresses that the CA may write to.
+    #[command(after_help = "Examples:
+  gatecert account update --email ops@example.com
+  gatecert account update")]
     Update(AccountUpdate),
     /// Gives the account a new key.
+    #[command(after_help = "Examples:
+  gatecert account rollover
+  gatecert account rollover --server letsencrypt-staging")]
     Rollover(AccountArguments),
     /// Ends the account for good; certificates stay valid.
+    #[command(after_help = "Examples:
+  gatecert account deactivate --server letsencrypt-staging")]
     Deactivate(AccountArguments),
     /// Takes over the account of another client.
     Import(AccountImport),
@@ -280,7 +298,8 @@ pub(crate) struct AccountUpdate {
   gatecert account import ~/.lego --server letsencrypt-staging
   gatecert account import account.pem
 
-Reads the stores of certbot, lego, acme.sh, Traefik, Caddy and cert-manager, and keys in PEM.")]
+Reads the stores of certbot, lego, acme.sh, Traefik and Caddy, a Secret of cert-manager in JSON \
+(kubectl get secret NAME -o json), and keys in PEM.")]
 pub(crate) struct AccountImport {
     /// The store, or a file of it.
     #[arg(value_name = "PATH")]

@@ -1,9 +1,10 @@
 //! The way to a cluster, as kubectl finds it.
 
 use crate::args::ClusterArguments;
-use crate::error::Failure;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use crate::error::{Failure, chain};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// How long a connection to the API server may take to come about.
@@ -22,19 +23,47 @@ pub(crate) async fn connect(arguments: &ClusterArguments) -> Result<Client, Fail
     if let Some(namespace) = &arguments.namespace {
         config.default_namespace.clone_from(namespace);
     }
-    Client::try_from(config).map_err(|error| Failure::local("cluster", &error).hint(HINT))
+    let server = config.cluster_url.to_string();
+    let client = Client::try_from(config).map_err(|error| Failure::local("cluster", &error).hint(HINT))?;
+    answers(&client, server.trim_end_matches('/')).await?;
+    Ok(client)
+}
+
+/// Whether there is an API server: later errors are of what is asked, and name no server.
+async fn answers(client: &Client, server: &str) -> Result<(), Failure> {
+    match client.apiserver_version().await {
+        // Who may not ask for that may ask for something else.
+        Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
+        Err(error) => {
+            let message = format!("the API server {server} does not answer: {}", chain(&error));
+            Err(Failure { message, ..Failure::local("cluster", &error) }.hint(HINT))
+        }
+    }
 }
 
 async fn config(arguments: &ClusterArguments) -> Result<Config, Failure> {
     let options = KubeConfigOptions { context: arguments.context.clone(), ..KubeConfigOptions::default() };
-    let unusable = |error: kube::config::KubeconfigError| Failure::local("cluster", &error).hint(HINT);
     if let Some(file) = &arguments.kubeconfig {
         let kubeconfig = Kubeconfig::read_from(file).map_err(unusable)?;
         return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable);
     }
-    if arguments.context.is_some() {
-        return Config::from_kubeconfig(&options).await.map_err(unusable);
+    match Config::from_kubeconfig(&options).await {
+        // A Pod without a kubeconfig has what it needs mounted.
+        Err(error) if arguments.context.is_none() => Config::incluster().map_err(|_| unusable(error)),
+        config => config.map_err(unusable),
     }
-    // A Pod without a kubeconfig has what it needs mounted.
-    Config::infer().await.map_err(|error| Failure::local("cluster", &error).hint(HINT))
+}
+
+fn unusable(error: KubeconfigError) -> Failure {
+    let failure = Failure::local("cluster", &error).hint(HINT);
+    let message = match &error {
+        KubeconfigError::ReadConfig(source, path) if source.kind() == ErrorKind::NotFound => {
+            format!("there is no kubeconfig: `{}` does not exist", path.display())
+        }
+        KubeconfigError::ReadConfig(source, path) => {
+            format!("the kubeconfig `{}` can not be read: {source}", path.display())
+        }
+        _ => return failure,
+    };
+    Failure { message, ..failure }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: &Doctor, output: &Output, clock: Arc<dyn Cloc
         spinner.finish_and_clear();
     }
     let report = examined?;
-    output.result(&report, || report.text());
+    output.result(&report, || report.text())?;
     Ok(report.exit())
 }
 

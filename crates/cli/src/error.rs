@@ -158,16 +158,24 @@ impl From<ObtainError> for Failure {
             }
             _ => None,
         };
+        // What is refused at an order is refused to the account, and not to a name.
+        let is_refused = matches!(&error, ObtainError::Order { .. })
+            && error.problem().is_some_and(|problem| problem.kind == ProblemKind::Unauthorized);
+        let of_account = is_refused.then(|| NO_ACCOUNT.to_owned());
         Self {
             exit: if usage { Exit::Usage } else { Exit::Failed },
             kind: if usage { "usage" } else { "issue" },
-            hint: error.hint().or(later),
+            hint: error.hint().or(of_account).or(later),
             retry: Some(error.retry()),
             names: error.identifiers().iter().map(ToString::to_string).collect(),
             message: chain(&error),
         }
     }
 }
+
+/// What helps against an account that a CA does not take any more.
+const NO_ACCOUNT: &str = "if the account was deactivated, move its folder below `accounts` away: the next `gatecert issue` makes \
+                          another";
 
 /// What helps against a failed request, whatever it was for.
 pub(crate) fn of_request(error: &RequestError) -> Option<String> {
@@ -188,6 +196,8 @@ pub(crate) fn of_request(error: &RequestError) -> Option<String> {
             ProblemKind::UserActionRequired => {
                 problem.instance.as_ref().map(|url| format!("somebody has to visit {url}"))
             }
+            // So a CA refuses all that comes from an account that was deactivated (RFC 8555 section 7.3.6).
+            ProblemKind::Unauthorized => Some(NO_ACCOUNT.to_owned()),
             _ => None,
         },
         _ => None,

@@ -10,9 +10,10 @@ use crate::session::Session;
 use crate::stop::{self, GOES_ON};
 use gatecert_acme::Clock;
 use gatecert_issue::Plan;
-use gatecert_publish::{CertificateFiles, FileStore, Record};
+use gatecert_publish::{CertificateFiles, FileStore, Record, RenewalWindow};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -25,9 +26,13 @@ pub(crate) async fn run(arguments: &Issue, output: &Output, clock: Arc<dyn Clock
     match (present.plan(&order, arguments.force, None, session.clock.now()), present.record()) {
         (Plan::UpToDate { look_again_at }, Some(record)) => {
             let record = with_options(&session, &order, record.clone())?;
-            up_to_date(output, &record, &files, look_again_at);
+            up_to_date(output, &record, &files, look_again_at)?;
         }
-        (Plan::Issue { reason, .. } | Plan::Wait { reason, .. }, _) => {
+        (Plan::Issue { reason, .. } | Plan::Wait { reason, .. }, before) => {
+            if before.is_some() {
+                session.output.note(&format!("{}: {reason}", order.name));
+            }
+            same_elsewhere(&session, &order);
             let mut record = stop::or_stopped(perform(&session, &order, &present), Some(GOES_ON)).await?;
             let asked = async {
                 ask_first(&session, &order, &mut record).await;
@@ -35,11 +40,29 @@ pub(crate) async fn run(arguments: &Issue, output: &Output, clock: Arc<dyn Clock
             };
             // Whoever stops it here has the certificate all the same.
             let _ = stop::or_stopped(asked, None).await;
-            issued(output, &record, &files, &reason.to_string());
+            issued(output, &record, &files, &reason.to_string())?;
         }
         (Plan::UpToDate { .. }, None) => {}
     }
     Ok(Exit::Done)
+}
+
+/// CAs count certificates by their sets of names, whatever those are called here.
+fn same_elsewhere(session: &Session, order: &Order) {
+    // One that can not be read is told of by `gatecert list`.
+    let others = session.store.list().unwrap_or_default();
+    let names: BTreeSet<_> = order.identifiers.iter().map(ToString::to_string).collect();
+    let same = others.iter().filter(|one| one.name != order.name).find(|one| {
+        let is_same = |record: &Record| record.identifiers.iter().cloned().collect::<BTreeSet<_>>() == names;
+        one.record.as_ref().is_ok_and(is_same)
+    });
+    if let Some(same) = same {
+        session.output.warning(&format!(
+            "certificate `{}` has the same names, of which Let's Encrypt issues five a week: the first -d names the one that \
+             is meant",
+            same.name
+        ));
+    }
 }
 
 /// The options of this run are those of the next renewals too, although the certificate itself stays.
@@ -52,7 +75,12 @@ fn with_options(session: &Session, order: &Order, mut record: Record) -> Result<
     Ok(record)
 }
 
-fn up_to_date(output: &Output, record: &Record, files: &CertificateFiles, look_again_at: Timestamp) {
+fn up_to_date(
+    output: &Output,
+    record: &Record,
+    files: &CertificateFiles,
+    look_again_at: Timestamp,
+) -> Result<(), Failure> {
     let mut value = value(record, files);
     value["status"] = json!("up-to-date");
     value["lookAgainAt"] = json!(look_again_at);
@@ -62,14 +90,14 @@ fn up_to_date(output: &Output, record: &Record, files: &CertificateFiles, look_a
             record.name,
             day(record.not_after)
         )
-    });
+    })
 }
 
-fn issued(output: &Output, record: &Record, files: &CertificateFiles, reason: &str) {
+fn issued(output: &Output, record: &Record, files: &CertificateFiles, reason: &str) -> Result<(), Failure> {
     let mut value = value(record, files);
     value["status"] = json!("issued");
     value["reason"] = json!(reason);
-    output.result(&value, || text(record, files));
+    output.result(&value, || text(record, files))
 }
 
 fn text(record: &Record, files: &CertificateFiles) -> String {
@@ -84,6 +112,19 @@ fn text(record: &Record, files: &CertificateFiles) -> String {
     let _ = writeln!(text, "  key          {}", files.key.display());
     let _ = writeln!(text, "  for Envoy    {}", files.sds.display());
     text
+}
+
+/// When the CA wants it renewed (RFC 9773), for programs.
+fn window(ari: &RenewalWindow) -> Value {
+    json!({
+        "certificateId": ari.certificate_id,
+        "start": ari.start,
+        "end": ari.end,
+        "selected": ari.selected,
+        "fetchedAt": ari.fetched_at,
+        "askAgainAt": ari.ask_again_at,
+        "explanationUrl": ari.explanation_url,
+    })
 }
 
 /// A record for programs, with the paths of its files.
@@ -101,7 +142,7 @@ pub(crate) fn value(record: &Record, files: &CertificateFiles) -> Value {
         "issuedAt": record.issued_at,
         "revokedAt": record.revoked_at,
         "certificateId": record.certificate_id,
-        "renewalWindow": record.ari,
+        "renewalWindow": record.ari.as_ref().map(window),
         "failures": record.failures,
         "account": record.account_url,
         "order": record.order_url,

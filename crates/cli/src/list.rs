@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Out, output: &Output, clock: &dyn Clock) -> Result
             };
         }
         table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
-    });
+    })?;
     let is_whole = listed.iter().all(|entry| entry.record.is_ok());
     Ok(if is_whole { Exit::Done } else { Exit::Partly })
 }

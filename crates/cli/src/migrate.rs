@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: &Migrate, output: &Output) -> Result<Exit, Fa
     let mut migration = migrate(&documents, &options(arguments));
     errors.append(&mut migration.errors);
     if !errors.is_empty() {
-        return Ok(refuse(&errors, output));
+        return refuse(&errors, output);
     }
     if arguments.cluster {
         // Who asked for a cluster knows that there is more in it.
@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: &Migrate, output: &Output) -> Result<Exit, Fa
         output.note("nothing of cert-manager's was found");
     }
     let yaml = migration.to_yaml().map_err(|error| Failure::local("migrate", &error))?;
-    output.result(&migration.to_json(), || yaml);
+    output.result(&migration.to_json(), || yaml)?;
     let left = migration.notes.iter().filter(|note| note.kind == NoteKind::NotMigrated).count();
     if left > 0 {
         let notes = if left == 1 { "note".to_owned() } else { format!("{left} notes") };
@@ -61,7 +61,7 @@ fn options(arguments: &Migrate) -> Options {
 
 /// Tells all that is wrong with the inputs. Half of a migration would look like a whole one, so that nothing else is
 /// printed.
-fn refuse(errors: &[InputError], output: &Output) -> Exit {
+fn refuse(errors: &[InputError], output: &Output) -> Result<Exit, Failure> {
     let sources: BTreeSet<_> = errors.iter().map(|error| error.source.as_str()).collect();
     for error in errors.iter().take(MAX_SHOWN) {
         let failure = Failure::usage(error.to_string());
@@ -77,6 +77,6 @@ fn refuse(errors: &[InputError], output: &Output) -> Exit {
     let value = json!({"error": {
         "kind": "input", "message": message, "hint": null, "names": sources, "errors": errors,
     }});
-    output.result(&value, String::new);
-    Exit::Usage
+    output.result(&value, String::new)?;
+    Ok(Exit::Usage)
 }

@@ -4,7 +4,7 @@ use crate::args::Format;
 use crate::error::Failure;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 /// Where results and messages go, and in which form.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,11 @@ impl Output {
         !self.quiet && !self.is_logged && std::io::stderr().is_terminal()
     }
 
+    /// Whether what is as it was goes without a word.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether results are for people.
     pub(crate) fn is_text(&self) -> bool {
         self.format != Format::Json
@@ -47,29 +52,47 @@ impl Output {
     }
 
     /// A result whose text has colours, each part of which was cleaned; for programs in one line.
-    pub(crate) fn painted(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    pub(crate) fn painted(
+        &self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         let text = match self.format {
             Format::Text | Format::Wide => text(),
             Format::Json => serde_json::to_string(value).unwrap_or_else(|error| error.to_string()) + "\n",
         };
-        self.raw(text.as_bytes());
+        self.raw(text.as_bytes())
     }
 
     /// The result of the command: `value` for programs, `text` for people.
-    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    pub(crate) fn result(
+        &self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         let text = match self.format {
             Format::Text | Format::Wide => clean(&text()).into_owned(),
             Format::Json => {
                 serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n"
             }
         };
-        self.raw(text.as_bytes());
+        self.raw(text.as_bytes())
     }
 
     /// Bytes for standard output. A reader that went away has read enough.
-    pub(crate) fn raw(&self, bytes: &[u8]) {
+    ///
+    /// # Errors
+    /// What is printed is lost, in whole or in part: a disk that is full, a descriptor that is closed.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = anstream::stdout();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let message = format!("could not write to standard output: {error}");
+                Err(Failure { message, ..Failure::local("output", &error) }
+                    .hint("what was printed is not whole; what the command did besides stays done"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A line about what happens.
@@ -118,7 +141,8 @@ impl Output {
     /// The part of it that goes to standard output.
     pub(crate) fn failure_for_programs(&self, failure: &Failure) {
         if self.format == Format::Json {
-            self.result(&Errors { error: failure }, String::new);
+            // Where nothing can be printed, the exit code says it.
+            let _ = self.result(&Errors { error: failure }, String::new);
         }
     }
 }

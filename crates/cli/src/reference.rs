@@ -10,7 +10,7 @@ use serde_json::json;
 pub(crate) fn completions(arguments: &Completions, output: &Output) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "gatecert", &mut text);
-    output.raw(&text);
+    output.raw(&text)?;
     Ok(Exit::Done)
 }
 
@@ -19,7 +19,7 @@ pub(crate) fn man(arguments: &Man, output: &Output) -> Result<Exit, Failure> {
         let mut page = Vec::new();
         let rendered = clap_mangen::Man::new(Arguments::command()).render(&mut page);
         rendered.map_err(|error| Failure::local("write", &error))?;
-        output.raw(&page);
+        output.raw(&page)?;
         return Ok(Exit::Done);
     };
     let failed = |what: &str, error: std::io::Error| {
@@ -30,6 +30,6 @@ pub(crate) fn man(arguments: &Man, output: &Output) -> Result<Exit, Failure> {
     clap_mangen::generate_to(Arguments::command(), dir).map_err(|error| failed("write into", error))?;
     output.result(&json!({ "directory": dir }), || {
         format!("wrote the manual pages into `{}`\n", dir.display())
-    });
+    })?;
     Ok(Exit::Done)
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(command: &Render, output: &Output) -> Result<Exit, Failure> {
         Render::Certificate(arguments) => (certificate::certificate(arguments)?, String::new()),
     };
     let yaml = yaml(&objects)? + &notes;
-    output.result(&json!({"apiVersion": "v1", "kind": "List", "items": objects}), || yaml);
+    output.result(&json!({"apiVersion": "v1", "kind": "List", "items": objects}), || yaml)?;
     Ok(Exit::Done)
 }
 

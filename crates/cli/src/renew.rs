@@ -37,26 +37,26 @@ pub(crate) async fn run(arguments: &Renew, output: &Output, clock: Arc<dyn Clock
         let session = Session::new(store, output, clock);
         let ended = stop::or_stopped(all(&session, names, &mut outcomes), Some(GOES_ON)).await;
         if let Err(stopped) = ended {
-            report_until(output, &outcomes, &stopped);
+            report_until(output, &outcomes, &stopped)?;
             return Ok(stopped.exit);
         }
     }
-    report(output, &outcomes);
+    report(output, &outcomes)?;
     Ok(exit(&outcomes))
 }
 
-fn report(output: &Output, outcomes: &[Outcome]) {
+fn report(output: &Output, outcomes: &[Outcome]) -> Result<(), Failure> {
     output.result(&json!({"certificates": values(outcomes)}), || match outcomes {
-        [] => "there are no certificates yet (`gatecert issue` gets one)\n".into(),
-        outcomes => lines(outcomes),
-    });
+        [] if !output.is_quiet() => "there are no certificates yet (`gatecert issue` gets one)\n".into(),
+        outcomes => lines(outcomes, output.is_quiet()),
+    })
 }
 
 /// What was done before the run was stopped, in one document with why it was.
-fn report_until(output: &Output, outcomes: &[Outcome], stopped: &Failure) {
+fn report_until(output: &Output, outcomes: &[Outcome], stopped: &Failure) -> Result<(), Failure> {
     let value = json!({"certificates": values(outcomes), "error": stopped});
-    output.result(&value, || lines(outcomes));
     output.explain("error: ", stopped);
+    output.result(&value, || lines(outcomes, output.is_quiet()))
 }
 
 fn values(outcomes: &[Outcome]) -> Vec<Value> {
@@ -65,8 +65,10 @@ fn values(outcomes: &[Outcome]) -> Vec<Value> {
     outcomes.iter().map(value).collect()
 }
 
-fn lines(outcomes: &[Outcome]) -> String {
-    outcomes.iter().map(|outcome| format!("{}: {}\n", outcome.name, outcome.text)).collect()
+/// `is_quiet` is for those who read it only where something happened, as cron's mail is.
+fn lines(outcomes: &[Outcome], is_quiet: bool) -> String {
+    let is_told = |outcome: &&Outcome| !is_quiet || ["renewed", "due", "failed"].contains(&outcome.status);
+    outcomes.iter().filter(is_told).map(|outcome| format!("{}: {}\n", outcome.name, outcome.text)).collect()
 }
 
 fn exit(outcomes: &[Outcome]) -> Exit {
@@ -80,17 +82,23 @@ fn exit(outcomes: &[Outcome]) -> Exit {
 
 /// What would be done, without asking anybody.
 fn foresee(store: &StoreReader, name: CertificateName, clock: &dyn Clock) -> Outcome {
-    let planned = order_of(store, &name).map(|(order, record)| {
-        let failures = issuance::failures_of(&record, &order);
-        Present::look(store, &order).plan(&order, false, failures.as_ref(), clock.now())
-    });
-    match planned {
-        Ok(Plan::Issue { reason, .. }) => {
+    let (order, record) = match order_of(store, &name) {
+        Ok((_, record)) if record.revoked_at.is_some() => return revoked(name),
+        Ok(found) => found,
+        Err(failure) => return Outcome { name, status: "failed", text: failure.message },
+    };
+    let failures = issuance::failures_of(&record, &order);
+    match Present::look(store, &order).plan(&order, false, failures.as_ref(), clock.now()) {
+        Plan::Issue { reason, .. } => {
             Outcome { name, status: "due", text: format!("would be renewed: {reason}") }
         }
-        Ok(plan) => waiting(name, &plan),
-        Err(failure) => Outcome { name, status: "failed", text: failure.message },
+        plan => waiting(name, &plan),
     }
+}
+
+/// Somebody did not want it any more, so that none is made in its place without being asked for.
+fn revoked(name: CertificateName) -> Outcome {
+    Outcome { name, status: "revoked", text: "revoked: `gatecert issue` replaces it".into() }
 }
 
 fn waiting(name: CertificateName, plan: &Plan) -> Outcome {
@@ -143,8 +151,7 @@ async fn one(
 ) -> Result<(Outcome, Option<(Order, Record)>), Failure> {
     let (order, record) = order_of(&session.store, name)?;
     if record.revoked_at.is_some() {
-        let text = "revoked: `gatecert issue` replaces it".into();
-        return Ok((Outcome { name: name.clone(), status: "revoked", text }, None));
+        return Ok((revoked(name.clone()), None));
     }
     match look(session, &order, Patience::Planned(None)).await? {
         Looked::Issued(renewed) => {

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: &Revoke, output: &Output, clock: Arc<dyn Cloc
     store.update_record(&record)?;
     output.result(&json!({"name": name, "serial": record.serial, "status": outcome, "reason": arguments.reason.as_str()}), || {
         format!("{outcome} {name} (serial {}); `gatecert issue` gets another one\n", record.serial)
-    });
+    })?;
     Ok(Exit::Done)
 }
 

@@ -27,11 +27,12 @@ pub(crate) async fn run(arguments: &Serve, output: &Output, clock: Arc<dyn Clock
     let mut file = ConfigFile::new(&arguments.config);
     let config = file.read()?;
     if arguments.check {
+        config.is_possible()?;
         // A port may be that of the service that runs already.
         if let Http01::Webroot(_) = config.endpoints.http01 {
             solver::open(&config.endpoints.http01)?;
         }
-        checked(output, &config);
+        checked(output, &config)?;
         return Ok(Exit::Done);
     }
     let mut signals = Signals::listen()?;
@@ -57,7 +58,7 @@ pub(crate) async fn run(arguments: &Serve, output: &Output, clock: Arc<dyn Clock
     Ok(exit)
 }
 
-fn checked(output: &Output, config: &Config) {
+fn checked(output: &Output, config: &Config) -> Result<(), Failure> {
     let (certificates, path) = (config.orders.len(), &config.store);
     let value = json!({"valid": true, "certificates": certificates, "store": path});
     output.result(&value, || {
@@ -66,7 +67,7 @@ fn checked(output: &Output, config: &Config) {
             "the configuration is right: {certificates} certificate{plural}, kept in {}\n",
             path.display()
         )
-    });
+    })
 }
 
 fn counted(certificates: usize) -> String {

@@ -5,6 +5,7 @@ use crate::args::Show;
 use crate::error::Failure;
 use crate::issue::{day, value};
 use crate::output::Output;
+use gatecert_acme::Identifier;
 use gatecert_publish::{CertificateFiles, CertificateName, FileStore, Record, StoreReader};
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ pub(crate) fn run(arguments: &Show, output: &Output) -> Result<Exit, Failure> {
     let name = find(&store, &arguments.name)?;
     let certificate = store.load(&name)?.ok_or_else(|| unknown(&store, &arguments.name))?;
     let files = store.files(&name);
-    output.result(&value(&certificate.record, &files), || text(&certificate.record, &files));
+    output.result(&value(&certificate.record, &files), || text(&certificate.record, &files))?;
     Ok(Exit::Done)
 }
 
@@ -22,7 +23,10 @@ pub(crate) fn run(arguments: &Show, output: &Output) -> Result<Exit, Failure> {
 /// # Errors
 /// A name that is not there; the error lists those that are.
 pub(crate) fn find(store: &StoreReader, name: &str) -> Result<CertificateName, Failure> {
-    let wanted = name.parse::<CertificateName>().or_else(|_| FileStore::name_for(name));
+    // As it was given to `gatecert issue`: of capital letters, or with others than ASCII has.
+    let ascii = Identifier::dns(name).map(|name| name.value());
+    let ascii = ascii.as_deref().unwrap_or(name);
+    let wanted = ascii.parse::<CertificateName>().or_else(|_| FileStore::name_for(ascii));
     let names = store.names()?;
     wanted.ok().filter(|wanted| names.contains(wanted)).ok_or_else(|| unknown(store, name))
 }
@@ -63,7 +67,7 @@ fn text(record: &Record, files: &CertificateFiles) -> String {
     row("key", &record.key_type);
     row("profile", &record.profile.as_deref().unwrap_or("the CA's default"));
     row("server", &record.server);
-    if let Some(ari) = &record.ari {
+    if let Some(ari) = record.ari.as_ref().filter(|_| record.revoked_at.is_none()) {
         row(
             "renewal",
             &format_args!("{}, chosen from {} to {}", day(ari.selected), day(ari.start), day(ari.end)),

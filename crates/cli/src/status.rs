@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: &Status, output: &Output, clock: Arc<dyn Cloc
     }
     let found = stop::or_stopped(reader.read(), None).await?;
     let now = clock.now();
-    show(&found, &reader, output, &View::of_terminal(output.is_wide()), now);
+    show(&found, &reader, output, &View::of_terminal(output.is_wide()), now)?;
     if !arguments.check {
         return Ok(Exit::Done);
     }
@@ -51,17 +51,18 @@ struct Report<'a> {
 }
 
 /// Prints what was found.
-fn show(found: &Found, reader: &Reader, output: &Output, view: &View, now: Timestamp) {
+fn show(found: &Found, reader: &Reader, output: &Output, view: &View, now: Timestamp) -> Result<(), Failure> {
     let limits = found.limits(now);
     let report = Report {
         certificates: found.certificates().map(|summary| summary.at(now)).collect(),
         rate_limits: limits.clone(),
     };
-    output.painted(&report, || text(found, &limits, reader, view, now));
+    output.painted(&report, || text(found, &limits, reader, view, now))?;
     if found.is_cut {
         output
             .warning(&format!("there are more than {} certificates; the others are not shown", found.len()));
     }
+    Ok(())
 }
 
 /// All of it for people: each part where there is something to say.

@@ -1,5 +1,5 @@
-//! The controller of gatecert, as a library: watches, plans, issues and publishes certificates in a cluster. [`run`] is
-//! the whole program but for `main`.
+//! The controller of gatecert, as a library: watches, plans, issues and publishes certificates in a cluster.
+//! [`run_until_signal`] is the whole program but for `main`, [`run`] what an embedding program calls.
 //!
 //! ```text
 //! sources        annotated Gateways, ListenerSets, Ingresses -> Certificates that they own            source, sources
@@ -76,7 +76,7 @@ mod wish;
 pub use budget::{limits, order_kind};
 pub use fence::{Fence, LeaseLost};
 pub use options::Options;
-pub use replica::{RunError, run, signals};
+pub use replica::{RunError, run, run_until_signal, signals};
 
 /// So that what the README shows is compiled.
 #[cfg(doctest)]

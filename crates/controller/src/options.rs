@@ -1,6 +1,7 @@
 //! How the controller is started.
 
 use gatecert_http01::ListenAddress;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 use tracing::Level;
 use tracing_subscriber::filter::{ParseError, Targets};
@@ -89,7 +90,7 @@ impl Options {
     /// Begins the log, on standard error. A second call changes nothing.
     pub fn start_log(&self) {
         let filter = self.log.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
-        let log = fmt::layer().with_writer(std::io::stderr);
+        let log = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
         let filtered = tracing_subscriber::registry().with(filter);
         let _ = match self.log_json {
             true => filtered.with(log.json()).try_init(),

@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::options::{Options, Scope};
 use crate::overview::Overview;
 use crate::probe::Prober;
+use crate::report::chain;
 use crate::responder::feed;
 use crate::status_page::StatusPage;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use kube::{Api, Client, Config};
 use std::convert::Infallible;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
+    /// There is no way to a cluster.
+    #[error("there is no way to a cluster: set KUBECONFIG, or run it in a Pod with a ServiceAccount")]
+    Config(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The cluster can not be asked, by what is known of it.
     #[error("no client for the cluster can be set up")]
     Cluster(#[source] Box<kube::Error>),
@@ -39,6 +44,25 @@ pub enum RunError {
     /// The prober can not be set up.
     #[error("the HTTP client can not be set up")]
     Prober(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The whole program: begins the log, and runs one replica in the cluster that the kubeconfig or the Pod's ServiceAccount leads
+/// to, until SIGTERM or SIGINT. What else ends it is logged as an error.
+///
+/// A process-wide provider of rustls has to be installed, as for [`run`].
+pub async fn run_until_signal(options: Options, clock: Arc<dyn Clock>) -> ExitCode {
+    options.start_log();
+    let ended = match Config::infer().await {
+        Ok(config) => run(options, config, clock, signals()).await,
+        Err(error) => Err(RunError::Config(error.into())),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Completes at SIGTERM or SIGINT.

@@ -55,6 +55,23 @@ impl ListenAddress {
         }
     }
 
+    /// Whether both can not be listened on at once: they have a port in common on one of the machine's addresses.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let sockets = |address: &Self| {
+            let (first, second) = address.socket_addresses();
+            [Some(first), second].into_iter().flatten().collect::<Vec<_>>()
+        };
+        let is_both = |one: SocketAddr, other: SocketAddr| {
+            let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+            one.is_ipv4() == other.is_ipv4() && (one.ip() == other.ip() || is_any)
+        };
+        self.port() == other.port()
+            && self.port() != 0
+            && sockets(self)
+                .into_iter()
+                .any(|one| sockets(other).into_iter().any(|other| is_both(one, other)))
+    }
+
     /// The socket that must be had, and the one of the other family that is had where the machine has that family.
     pub(crate) fn socket_addresses(&self) -> (SocketAddr, Option<SocketAddr>) {
         match self.0 {
@@ -117,6 +134,27 @@ mod tests {
         assert_eq!("*:80".parse(), Ok(ListenAddress::any(80)));
         assert_eq!("LOCALHOST:80".parse(), Ok(ListenAddress::loopback(80)));
         assert_eq!("[::1]:81".parse::<ListenAddress>().unwrap().port(), 81);
+    }
+
+    #[test]
+    fn what_overlaps_can_not_be_listened_on_at_once() {
+        let of = |text: &str| text.parse::<ListenAddress>().unwrap();
+        for (one, other, is_so) in [
+            (":80", ":80", true),
+            (":80", "127.0.0.1:80", true),
+            (":80", "[::1]:80", true),
+            ("localhost:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::]:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            (":80", ":81", false),
+            (":0", ":0", false),
+        ] {
+            assert_eq!(
+                (of(one).overlaps(&of(other)), of(other).overlaps(&of(one))),
+                (is_so, is_so),
+                "{one} {other}"
+            );
+        }
     }
 
     #[test]

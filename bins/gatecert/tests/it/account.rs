@@ -44,6 +44,26 @@ async fn made_once_shown_changed_rolled_over_and_ended() {
     assert!(new.err.contains("created account"), "{}", new.err);
 }
 
+/// Whoever deactivates it elsewhere leaves a copy here, by which nothing can be done any more.
+#[tokio::test]
+async fn one_that_was_deactivated_elsewhere_says_what_to_do() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    let (path, stored) = setting.stored_account();
+    setting.account(&["deactivate"]).expect(0);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, stored.to_string()).unwrap();
+    let hint = "hint: if the account was deactivated, move its folder below `accounts` away";
+    for run in
+        [setting.issue(&["-d", "b.test"]), setting.account(&["show"]), setting.account(&["deactivate"])]
+    {
+        assert!(run.err.contains(hint), "{run:?}");
+        run.expect(1);
+    }
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    setting.issue(&["-d", "b.test"]).expect(0);
+}
+
 #[tokio::test]
 async fn a_rollover_that_was_cut_off_is_settled_with_the_ca() {
     let setting = Setting::new(Pebble::builder()).await;

@@ -17,6 +17,7 @@ async fn issued_once_shown_and_listed() {
     assert_eq!(value["status"], "issued");
     assert_eq!(value["identifiers"], json!(["www.example.test", "example.test"]));
     assert!(value["renewalWindow"]["selected"].is_string(), "the CA was asked at once: {value}");
+    assert_eq!(value["renewalWindow"]["certificateId"], value["certificateId"]);
 
     let at = |name: &str| setting.out().join("www.example.test").join(name);
     assert_eq!(mode(&at("tls.key")), 0o600);
@@ -68,9 +69,50 @@ async fn other_names_or_keys_are_reissued() {
     assert_eq!(once["identifiers"], json!(["a.test"]));
     let more = setting.issue(&["-d", "a.test,b.test", "-o", "json"]).expect(0).json();
     assert_eq!(more["reason"], "the names changed, added b.test");
+    // What is lost is told, whoever reads the result.
+    let fewer = setting.issue(&["-d", "a.test"]).expect(0);
+    assert!(fewer.err.contains("a.test: the names changed, removed b.test\n"), "{}", fewer.err);
+    setting.issue(&["-d", "a.test,b.test"]).expect(0);
     let rsa =
         setting.issue(&["-d", "a.test,b.test", "--key-type", "rsa-2048", "-o", "json"]).expect(0).json();
     assert_eq!(rsa["keyType"], "rsa-2048");
+    let turned = setting.issue(&["-d", "b.test,a.test"]).expect(0);
+    assert!(turned.err.contains("warning: certificate `a.test` has the same names"), "{}", turned.err);
+}
+
+#[tokio::test]
+async fn a_name_is_found_as_it_was_given() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "MÜNCHEN.test"]).expect(0);
+    for name in ["MÜNCHEN.test", "münchen.test", "xn--mnchen-3ya.test", "XN--MNCHEN-3YA.TEST"] {
+        assert!(setting.run(&["show", name]).expect(0).out.contains("xn--mnchen-3ya.test"), "{name}");
+    }
+}
+
+/// As cron mails whatever is printed.
+#[tokio::test]
+async fn a_quiet_renewal_tells_what_it_did() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    let nothing = setting.run(&["renew", "--quiet"]).expect(0);
+    assert_eq!((nothing.out.as_str(), nothing.err.as_str()), ("", ""));
+    setting.change_record("a.test", |record| record["key_type"] = json!("ecdsa-p384"));
+    let renewed = setting.run(&["renew", "--quiet"]).expect(0);
+    assert!(renewed.out.starts_with("a.test: renewed, valid until "), "{}", renewed.out);
+}
+
+/// Nobody wants it: neither a renewal nor what foresees one makes another.
+#[tokio::test]
+async fn what_is_revoked_is_not_renewed() {
+    let setting = Setting::new(Pebble::builder()).await;
+    setting.issue(&["-d", "a.test"]).expect(0);
+    setting.run(&["revoke", "a.test"]).expect(0);
+    for arguments in [&["renew"][..], &["renew", "--dry-run"]] {
+        let outcome = setting.run(&[arguments, &["-o", "json"]].concat()).expect(0).json();
+        assert_eq!(outcome["certificates"][0]["status"], "revoked", "{outcome}");
+    }
+    let shown = setting.run(&["show", "a.test"]).expect(0).out;
+    assert!(shown.contains("\nrevoked ") && !shown.contains("\nrenewal "), "{shown}");
 }
 
 #[tokio::test]

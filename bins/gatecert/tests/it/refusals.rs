@@ -1,11 +1,71 @@
 //! What goes wrong says so, and leaves nothing half done. What needs no server is among the pinned texts.
 
-use crate::setting::{Setting, finish, gatecert};
+use crate::setting::{Setting, finish, finish_with, gatecert};
 use gatecert_testkit::Pebble;
 use serde_json::json;
 use std::net::TcpListener;
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// A manifest that is cut off must not look like a whole one.
+#[test]
+fn what_can_not_be_printed_is_no_success() {
+    for arguments in
+        [&["render", "crds"][..], &["render", "crds", "-o", "json"], &["completions", "bash"], &["man"]]
+    {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = finish_with(gatecert(arguments).stdout(full)).expect(1);
+        assert!(run.err.starts_with("error: could not write to standard output: "), "{}", run.err);
+        assert!(run.err.contains("hint: what was printed is not whole"), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_socket_without_a_directory_says_what_to_do() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("gatecert.toml");
+    let text = "store = 'out'\nhttp01 = {listen = '127.0.0.1:0'}\nsds.unix = {path = 'none/sds.sock'}\n\
+                issuers.le = {server = 'letsencrypt-staging'}\ncertificates = [{names = ['www.example.com']}]\n";
+    std::fs::write(&config, text).unwrap();
+    let run = finish(gatecert(&["serve", "--config"]).arg(&config)).expect(1);
+    let socket = folder.path().join("none/sds.sock");
+    assert!(run.err.contains(&format!("could not listen on `{}`: ", socket.display())), "{}", run.err);
+    assert!(run.err.contains("hint: make its directory") && !run.err.contains(".sds"), "{}", run.err);
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_named() {
+    let home = tempfile::TempDir::new().unwrap();
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let kubeconfig = home.path().join("config");
+    let cluster = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": format!("https://{nowhere}")}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "users": [{"name": "a", "user": {}}],
+    });
+    std::fs::write(&kubeconfig, cluster.to_string()).unwrap();
+    for arguments in [&["status"][..], &["migrate", "--cluster"], &["doctor", "a.test"]] {
+        let run = |kubeconfig: Option<&std::path::Path>| {
+            let mut command = gatecert(arguments);
+            command.env("HOME", home.path()).env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST");
+            command.envs(kubeconfig.map(|file| ("KUBECONFIG", file)));
+            finish(&mut command).expect(1).err
+        };
+        let none = run(None);
+        let file = home.path().join(".kube/config");
+        assert!(
+            none.contains(&format!("there is no kubeconfig: `{}` does not exist", file.display())),
+            "{none}"
+        );
+        assert!(none.contains("hint: name a file with --kubeconfig"), "{none}");
+        let silent = run(Some(&kubeconfig));
+        assert!(
+            silent.contains(&format!("error: the API server https://{nowhere} does not answer: ")),
+            "{silent}"
+        );
+    }
+}
 
 #[tokio::test]
 async fn a_port_in_use_orders_nothing() {

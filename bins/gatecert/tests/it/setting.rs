@@ -126,7 +126,13 @@ pub fn gatecert(arguments: &[&str]) -> Command {
 }
 
 pub fn finish(command: &mut Command) -> Run {
-    let output = command.output().unwrap();
+    finish_with(command.stdout(Stdio::piped()))
+}
+
+/// The same with the standard output that it was given.
+pub fn finish_with(command: &mut Command) -> Run {
+    let output =
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }

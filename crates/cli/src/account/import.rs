@@ -42,10 +42,8 @@ pub(crate) async fn run(
         &store,
         &StoredAccount { credentials: account.credentials(), contacts, next_key: None },
     )?;
-    output.result(&super::value(&account), || {
-        format!("took over {} from {}\n", account.url(), imported.origin)
-    });
-    Ok(())
+    output
+        .result(&super::value(&account), || format!("took over {} from {}\n", account.url(), imported.origin))
 }
 
 /// The one account of the store that is for this CA, or may be.

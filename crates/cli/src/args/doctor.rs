@@ -14,9 +14,9 @@ const DNS_PORT: u16 = 53;
   gatecert doctor www.example.com --no-cluster
   gatecert doctor www.example.com --resolver 9.9.9.9 -o json
 
-Looks at what a challenge needs, from outside (DNS, CAA, port 80) and in the cluster (gateways,
-routes, policies, the Secret, the Certificate, its issuer), and changes nothing. With -n only the
-Certificates of that namespace count. Exit code 1 where a check failed, 0 where there are warnings
+Looks at what a challenge needs, from outside (DNS, CAA, port 80) and in the cluster (gateways, \
+routes, policies, the Secret, the Certificate, its issuer), and changes nothing. With -n only the \
+Certificates of that namespace count. Exit code 1 where a check failed, 0 where there are warnings \
 at most. What each verdict means: docs/doctor.md.")]
 pub(crate) struct Doctor {
     /// The name or address that the certificate is for.

@@ -14,10 +14,10 @@ use std::path::PathBuf;
     gatecert migrate -f -
   gatecert migrate --cluster --all-namespaces
 
-Reads Issuers, ClusterIssuers and Certificates of cert-manager in all their versions since 2018,
-what bears its annotations, and the pairs of Ingresses of Istio in 2018. Nothing is changed: the
-manifests go to standard output, and comments in them tell what has to be done, in which order. Exit
-code 3 says that some of it has no counterpart, which a list at the top names. Where gatecert is
+Reads Issuers, ClusterIssuers and Certificates of cert-manager in all their versions since 2018, \
+what bears its annotations, and the pairs of Ingresses of Istio in 2018. Nothing is changed: the \
+manifests go to standard output, and comments in them tell what has to be done, in which order. Exit \
+code 3 says that some of it has no counterpart, which a list at the top names. Where gatecert is \
 there already, kubectl takes its kinds for issuers and certificates: write issuers.cert-manager.io.")]
 pub(crate) struct Migrate {
     /// A file, a directory whose .yaml, .yml and .json files are read, or - for standard input.

@@ -22,6 +22,14 @@ pub(super) fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of an image, with a tag or a digest or without: what of it a registry takes is the registry's to say.
+pub(super) fn image(text: &str) -> Result<String, String> {
+    match (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err("the name of an image has no spaces, such as registry.example.com/name:tag".to_owned()),
+    }
+}
+
 fn is_label(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !text.is_empty() && text.bytes().all(is_allowed) && !text.starts_with('-') && !text.ends_with('-')
@@ -30,6 +38,14 @@ fn is_label(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_has_no_space() {
+        assert!(image("registry.example.com:5000/a/b@sha256:00").is_ok());
+        for wrong in ["", "a b", "a\n", "ä"] {
+            assert!(image(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_the_api_server_takes() {

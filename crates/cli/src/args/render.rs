@@ -1,7 +1,7 @@
 //! The arguments of `gatecert render`.
 
-use super::name::{namespace, object};
-use clap::{Args, Subcommand};
+use super::name::{image, namespace, object};
+use clap::{ArgGroup, Args, Subcommand};
 use gatecert_acme::{Contact, Identifier};
 use gatecert_render::InstallOptions;
 use std::net::IpAddr;
@@ -34,9 +34,9 @@ pub(crate) struct Install {
 #[command(after_help = "Examples:
   gatecert render uninstall | kubectl delete --ignore-not-found -f -
 
-The definitions stay, which hold all Issuers and Certificates, and the namespace, which holds the
-keys of accounts. What the controller has made bears the label
-app.kubernetes.io/managed-by=gatecert and stays too, so that gateways go on serving; the last
+The definitions stay, which hold all Issuers and Certificates, and the namespace, which holds the \
+keys of accounts. What the controller has made bears the label \
+app.kubernetes.io/managed-by=gatecert and stays too, so that gateways go on serving; the last \
 lines tell how it is deleted.")]
 pub(crate) struct Uninstall {
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub(crate) struct Installation {
     #[arg(long, value_name = "NAME", default_value = "gatecert-system", value_parser = namespace)]
     pub(crate) namespace: String,
     /// The controller's image.
-    #[arg(long, value_name = "IMAGE", default_value_t = InstallOptions::default().image)]
+    #[arg(long, value_name = "IMAGE", value_parser = image, default_value_t = InstallOptions::default().image)]
     pub(crate) image: String,
     /// How many replicas run: one leads, all answer challenges.
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
@@ -103,8 +103,10 @@ pub(crate) struct Issuer {
   gatecert render certificate --secret www -d www.example.com --cluster-issuer letsencrypt
   gatecert render certificate --namespace shop --secret www --secret-namespace istio-system ...
 
-A gateway reads Secrets of its own namespace. With --secret-namespace, the consent of that
+A gateway reads Secrets of its own namespace. With --secret-namespace, the consent of that \
 namespace is printed before the Certificate; it is for whoever administers it to apply.")]
+#[command(group(ArgGroup::new("names").args(["domains", "addresses"]).required(true).multiple(true)))]
+#[command(group(ArgGroup::new("by").args(["issuer", "cluster_issuer"]).required(true)))]
 pub(crate) struct Certificate {
     /// Its name; without one, that of the Secret.
     #[arg(long, value_name = "NAME", value_parser = object)]
@@ -120,14 +122,12 @@ pub(crate) struct Certificate {
     pub(crate) secret_namespace: Option<String>,
     /// A DNS name, or several with commas.
     #[arg(short, long = "domain", value_name = "NAME", value_delimiter = ',', value_parser = host)]
-    #[arg(required_unless_present = "addresses")]
     pub(crate) domains: Vec<Identifier>,
     /// An IP address.
     #[arg(long = "ip", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) addresses: Vec<IpAddr>,
     /// The Issuer, of the Certificate's namespace.
-    #[arg(long, value_name = "NAME", required_unless_present = "cluster_issuer")]
-    #[arg(conflicts_with = "cluster_issuer", value_parser = object)]
+    #[arg(long, value_name = "NAME", value_parser = object)]
     pub(crate) issuer: Option<String>,
     /// The ClusterIssuer.
     #[arg(long, value_name = "NAME", value_parser = object)]

@@ -9,8 +9,8 @@ use std::path::PathBuf;
   gatecert serve --config /etc/gatecert/gatecert.toml
   gatecert serve -o json 2>> gatecert.log
 
-Logs to standard error, with -o json one JSON object a line. A configuration that changes is read
-again, at SIGHUP at once; a wrong one changes nothing. SIGHUP also tries again what has failed.
+Logs to standard error, with -o json one JSON object a line. A configuration that changes is read \
+again, at SIGHUP at once; a wrong one changes nothing. SIGHUP also tries again what has failed. \
 SIGTERM ends it; what is under way is ended first, or gone on with at the next start.")]
 pub(crate) struct Serve {
     /// The configuration.

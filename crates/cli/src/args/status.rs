@@ -10,10 +10,10 @@ use clap::Args;
   gatecert status -A --watch
   gatecert status -A --check --quiet -o json > status.json || echo look at it
 
-READY is `yes`, `no`, or `late`: what is published holds, but its renewal fails or does not come.
-The bars reach from now to the end of each certificate, and change where its renewal is due. With
--A the limits of the CAs are shown too, as the Certificates remember what was ordered.
-`-o wide` shows all names, Secrets and times in full; `-o json` gives programs all of it, with
+READY is `yes`, `no`, or `late`: what is published holds, but its renewal fails or does not come. \
+The bars reach from now to the end of each certificate, and change where its renewal is due. With \
+-A the limits of the CAs are shown too, as the Certificates remember what was ordered. \
+`-o wide` shows all names, Secrets and times in full; `-o json` gives programs all of it, with \
 --watch in one line for each change.
 
 A look ends with 0, whatever it shows; with --check with 1, unless every certificate is ready.")]

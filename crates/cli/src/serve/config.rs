@@ -85,6 +85,7 @@ impl Config {
         let path = std::path::absolute(path)
             .map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
         let folder = path.parent().unwrap_or(&path).to_owned();
+        are_apart(&document).map_err(|message| place.at(None, &message))?;
         let reading = Reading { place, folder, issuers: document.issuers };
         let http01 = reading.http01(document.http01)?;
         Ok(Self {
@@ -98,6 +99,37 @@ impl Config {
             },
         })
     }
+}
+
+impl Config {
+    /// Whether this machine has what it needs, as far as looking at it tells.
+    pub(super) fn is_possible(&self) -> Result<(), Failure> {
+        if self.store.exists() && !self.store.is_dir() {
+            let message = format!("`store`: `{}` is a file", self.store.display());
+            return Err(Failure::usage(message).hint("move it away, or choose another directory"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether all that listens can listen at the same time; else which can not.
+fn are_apart(document: &Document) -> Result<(), String> {
+    let http01 = match (&document.http01.listen, &document.http01.webroot) {
+        (Some(Text(listen)), _) => Some(*listen),
+        (None, Some(_)) => None,
+        (None, None) => Some(ListenAddress::any(80)),
+    };
+    let sds = document.sds.tls.as_ref().map(|tls| ListenAddress::from(tls.listen.0));
+    let health = document.health.as_ref().map(|health| health.listen.0);
+    let all = [("http01.listen", http01), ("sds.tls.listen", sds), ("health.listen", health)];
+    let mut before: Vec<(&str, ListenAddress)> = Vec::new();
+    for (name, address) in all.into_iter().filter_map(|(name, address)| Some((name, address?))) {
+        if let Some((other, _)) = before.iter().find(|(_, other)| address.overlaps(other)) {
+            return Err(format!("`{name}` is {address}, where `{other}` listens: give it another port"));
+        }
+        before.push((name, address));
+    }
+    Ok(())
 }
 
 /// A document on its way to a [`Config`].

@@ -8,6 +8,10 @@ use gatecert_publish::sds::{SdsError, SdsServer, Secrets};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// What helps where a socket has no directory to be in.
+const NO_FOLDER: &str = "make its directory, or choose another; below /run it is gone after a restart (RuntimeDirectory= of a \
+                         systemd unit makes it)";
+
 /// All that listens, until it is closed. It ends when this is dropped.
 #[derive(Default)]
 pub(super) struct Services {
@@ -87,6 +91,11 @@ pub(super) fn in_words_of_the_file(failure: Failure) -> Failure {
 
 impl From<SdsError> for Failure {
     fn from(error: SdsError) -> Self {
-        Self::local("sds", &error)
+        let is_missing = |source: &std::io::Error| source.kind() == std::io::ErrorKind::NotFound;
+        let hint = match &error {
+            SdsError::Unix { source, .. } if is_missing(source) => Some(NO_FOLDER.to_owned()),
+            _ => None,
+        };
+        Self { hint, ..Self::local("sds", &error) }
     }
 }

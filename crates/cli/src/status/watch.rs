@@ -39,7 +39,7 @@ async fn follow(reader: &Reader, output: &Output, clock: &dyn Clock) -> Result<(
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     let mut events = pin!(watcher(reader.certificates(), config).default_backoff());
     let mut trouble = None;
-    draw(&found, reader, output, clock, None);
+    draw(&found, reader, output, clock, None)?;
     let mut listed = false;
     loop {
         let mut is_changed = match tokio::time::timeout(TICK, events.next()).await {
@@ -52,7 +52,7 @@ async fn follow(reader: &Reader, output: &Output, clock: &dyn Clock) -> Result<(
             is_changed |= take(event, &mut found, &mut trouble, &mut listed);
         }
         if is_changed {
-            draw(&found, reader, output, clock, trouble.as_deref());
+            draw(&found, reader, output, clock, trouble.as_deref())?;
         }
     }
 }
@@ -95,16 +95,23 @@ fn take(
     }
 }
 
-fn draw(found: &Found, reader: &Reader, output: &Output, clock: &dyn Clock, trouble: Option<&str>) {
+fn draw(
+    found: &Found,
+    reader: &Reader,
+    output: &Output,
+    clock: &dyn Clock,
+    trouble: Option<&str>,
+) -> Result<(), Failure> {
     if output.is_text() && std::io::stdout().is_terminal() {
         // A screen that can not be cleared is written on.
         let _ = Term::stdout().clear_screen();
     }
-    super::show(found, reader, output, &View::of_terminal(output.is_wide()), clock.now());
+    super::show(found, reader, output, &View::of_terminal(output.is_wide()), clock.now())?;
     if output.is_text() {
-        output.raw(format!("\n{} (Ctrl-C ends it)\n", crate::issue::day(clock.now())).as_bytes());
+        output.raw(format!("\n{} (Ctrl-C ends it)\n", crate::issue::day(clock.now())).as_bytes())?;
     }
     if let Some(trouble) = trouble {
         output.warning(&format!("it is not known what changes: {trouble}; trying again"));
     }
+    Ok(())
 }

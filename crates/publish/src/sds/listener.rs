@@ -83,7 +83,9 @@ pub(super) fn unix(path: &Path, mode: u32) -> Result<(Socket, SocketFile), SdsEr
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let hidden = tempfile::Builder::new().prefix(".sds").rand_bytes(4).tempdir_in(folder).map_err(failed)?;
+    let hidden = tempfile::Builder::new().prefix(".sds").rand_bytes(4).tempdir_in(folder);
+    // The name of what could not be made says nothing.
+    let hidden = hidden.map_err(|error| failed(error.kind().into()))?;
     let bound = hidden.path().join("s");
     let listener = UnixListener::bind(&bound).map_err(failed)?;
     fs::set_permissions(&bound, Permissions::from_mode(mode)).map_err(failed)?;
