@@ -66,7 +66,11 @@ fn failed(facts: &DnsFacts) -> impl Iterator<Item = Verdict> {
         Some(
             Verdict::fail(Kind::DnsFailed, message)
                 .object(format!("{record} {}", facts.host))
-                .fix(format!("see what the zone's own servers answer: dig +trace {record} {}", facts.host)),
+                .fix(format!(
+                    "see what the zone's own servers answer: dig +trace {record} {}; where it is the resolver that is \
+                     silent, --resolver names another",
+                    facts.host
+                )),
         )
     })
 }

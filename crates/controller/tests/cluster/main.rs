@@ -59,7 +59,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
     // Nothing can be fetched in a network of one's own.
-    for tool in [Tool::Kubectl, Tool::Chromium] {
+    for tool in [Tool::Kubectl, Tool::Chromium, Tool::Promtool] {
         ensure(tool)?;
     }
     let network = gatecert_testkit::cluster::Network::enter()?;

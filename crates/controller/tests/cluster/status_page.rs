@@ -7,12 +7,17 @@ use crate::alone::Alone;
 use crate::browser;
 use crate::harness::World;
 use crate::manifest::{gateway, http};
+use gatecert_testkit::tools::{Tool, ensure_async};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 41);
 
@@ -67,7 +72,9 @@ pub(crate) async fn in_a_browser(world: &World) -> Outcome {
     let refused = reqwest::Client::builder().no_proxy().build()?.post(&base).send().await?;
     assert_eq!(refused.status().as_u16(), 404);
 
-    what_is_asked_for_is_counted(&replica.metrics().await?);
+    let metrics = replica.metrics().await?;
+    what_is_asked_for_is_counted(&metrics);
+    names_follow_the_conventions(&metrics).await?;
     draw(&base).await
 }
 
@@ -184,7 +191,7 @@ fn what_is_asked_for_is_counted(metrics: &str) {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/gatecert/files");
     for file in ["dashboard.json", "alerts.yaml"] {
         let text = std::fs::read_to_string(chart.join(file)).unwrap();
-        let asked: std::collections::BTreeSet<_> = text
+        let asked: BTreeSet<_> = text
             .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
             .filter(|word| word.starts_with("gatecert_"))
             .collect();
@@ -195,6 +202,33 @@ fn what_is_asked_for_is_counted(metrics: &str) {
             assert!(metrics.lines().any(is_sample), "{file} asks for {name}: {metrics}");
         }
     }
+}
+
+/// Prometheus has conventions for the names of metrics, and a program that knows them. It reads the older of the two formats,
+/// in which counters are typed by the names of their samples.
+async fn names_follow_the_conventions(metrics: &str) -> Outcome {
+    let counters: BTreeSet<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    assert!(counters.len() >= 5, "{counters:?}");
+    let older = metrics.lines().map(|line| {
+        let words: Vec<_> = line.splitn(4, ' ').collect();
+        match words.as_slice() {
+            ["#", "EOF"] | ["#", "UNIT", ..] => String::new(),
+            ["#", what, name, rest] if counters.contains(name) => format!("# {what} {name}_total {rest}\n"),
+            _ => format!("{line}\n"),
+        }
+    });
+    let mut promtool = Command::new(ensure_async(Tool::Promtool).await?)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    promtool.stdin.take().ok_or("no input")?.write_all(older.collect::<String>().as_bytes()).await?;
+    let output = promtool.wait_with_output().await?;
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success() && said.concat().is_empty(), "{said:?}");
+    Ok(())
 }
 
 /// Draws the page: where somebody wants to see it, or else where nobody does.
