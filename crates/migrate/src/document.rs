@@ -9,6 +9,27 @@ use std::fmt;
 /// The most comments in a row. The reader's own limit is 32, which a header with a licence goes beyond.
 const MAX_COMMENTS: usize = 10_000;
 
+/// The most values of a text: names of fields, maps, lists and what is in them. A Certificate as `kubectl get -o yaml`
+/// prints it has about 70 in 1,000 bytes, so that these are 57,000 Certificates in 57 MB. A value and its name take some
+/// 100 bytes of memory, which makes 400 MB at the most.
+pub(crate) const MAX_VALUES: usize = 4_000_000;
+
+/// The most events of the reader: one for each value, another for the end of each map and list, which are half of all at
+/// the most in what means something, and the rest for documents and comments.
+const MAX_EVENTS: usize = 10_000_000;
+
+/// The most documents of a text: one is at least one value, so that memory does not grow by it.
+pub(crate) const MAX_DOCUMENTS: usize = 100_000;
+
+/// How deep maps and lists are in one another. Definitions of resources, the deepest there are, have about 40.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// How the kind of a list of objects ends.
+const LIST: &str = "List";
+
+/// The fields that say what an object is.
+const HEAD_OF_ITEMS: [&str; 2] = ["apiVersion", "kind"];
+
 /// One object, and where it was read.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -50,18 +71,25 @@ pub(crate) struct Key {
 impl Document {
     /// The documents of a YAML or JSON text, the items of `List`s one by one. `source` names the text in messages.
     ///
-    /// The reader's limits hold: a million events and 250,000 values, 64 levels, 1,024 documents, and a million events
-    /// that aliases repeat. How large a text may be is the caller's to say.
+    /// There are limits: 4 million values, 10 million events of the reader, 64 levels, 100,000 documents, 64 MiB of text
+    /// in values and as much in comments; and, so that a small text does not become a large one, a million events that
+    /// aliases repeat. How large a text may be is the caller's to say.
     ///
     /// # Errors
-    /// A text that is no YAML.
+    /// A text that is no YAML, or that goes beyond a limit.
     pub fn read(source: &str, text: &str) -> Result<Vec<Self>, InputError> {
         let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! { max_buffered_comment_events: MAX_COMMENTS },
+            budget: serde_saphyr::budget! {
+                max_buffered_comment_events: MAX_COMMENTS,
+                max_nodes: MAX_VALUES,
+                max_events: MAX_EVENTS,
+                max_documents: MAX_DOCUMENTS,
+                max_depth: MAX_DEPTH,
+            },
             with_snippet: false,
         };
         let nodes: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options)
-            .map_err(|error| InputError::unreadable(source, &error))?;
+            .map_err(|error| InputError::unreadable(source, text, &error))?;
         let mut documents = Vec::new();
         for root in nodes {
             Self::unpack(source, root, &mut documents);
@@ -74,24 +102,15 @@ impl Document {
         Self { source: source.to_owned(), root: Node::from(value) }
     }
 
-    /// A `List`, as `kubectl get -o yaml` prints, is its items.
+    /// A `List`, as `kubectl get -o yaml` prints, is its items, and so is a list in a list.
     fn unpack(source: &str, root: Node, documents: &mut Vec<Self>) {
-        let is_list = root.text("kind").is_some_and(|kind| kind == "List" || kind.ends_with("List"));
-        match (root.data, is_list) {
-            (Data::Null, _) => {}
-            (Data::Map(fields), true) if fields.iter().any(|(key, _)| key.name == "items") => {
-                let items = fields.into_iter().filter(|(key, _)| key.name == "items");
-                for (_, items) in items {
-                    if let Data::List(items) = items.data {
-                        for item in items {
-                            documents.push(Self { source: source.to_owned(), root: item });
-                        }
-                    }
-                }
+        if root.is_list() {
+            let head = root.head_of_items();
+            for item in root.into_items() {
+                Self::unpack(source, item.with_head(&head), documents);
             }
-            (data, _) => {
-                documents.push(Self { source: source.to_owned(), root: Node { place: root.place, data } });
-            }
+        } else if !matches!(root.data, Data::Null) {
+            documents.push(Self { source: source.to_owned(), root });
         }
     }
 
@@ -124,6 +143,46 @@ impl Node {
             Data::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether it is an object for its items alone. An `items` that is no list is left for whoever looks at the object.
+    fn is_list(&self) -> bool {
+        self.text("kind").is_some_and(|kind| kind.ends_with(LIST))
+            && self.field("items").is_some_and(|items| matches!(items.data, Data::List(_) | Data::Null))
+    }
+
+    /// What the API server leaves out of the items of a `CertificateList`: that they are Certificates, and of which version.
+    fn head_of_items(&self) -> Vec<(Key, Self)> {
+        let Data::Map(fields) = &self.data else { return Vec::new() };
+        let mut head: Vec<_> =
+            fields.iter().filter(|(key, _)| HEAD_OF_ITEMS.contains(&key.name.as_str())).cloned().collect();
+        for (_, node) in head.iter_mut().filter(|(key, _)| key.name == "kind") {
+            if let Data::Text(kind) = &mut node.data {
+                kind.truncate(kind.len() - LIST.len());
+            }
+        }
+        // A `List` of no kind has items of any.
+        let is_of_a_kind = |(_, node): &(Key, Self)| !matches!(&node.data, Data::Text(text) if text.is_empty());
+        if head.iter().all(is_of_a_kind) { head } else { Vec::new() }
+    }
+
+    fn into_items(self) -> Vec<Self> {
+        let Data::Map(fields) = self.data else { return Vec::new() };
+        match fields.into_iter().find(|(key, _)| key.name == "items").map(|(_, items)| items.data) {
+            Some(Data::List(items)) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same with these fields, where it has none of them.
+    fn with_head(mut self, head: &[(Key, Self)]) -> Self {
+        let has_none = HEAD_OF_ITEMS.iter().all(|name| self.field(name).is_none());
+        if let Data::Map(fields) = &mut self.data
+            && has_none
+        {
+            fields.splice(0..0, head.iter().cloned());
+        }
+        self
     }
 
     /// The same without places. What is null is left out, which means the same to Kubernetes.
@@ -273,6 +332,34 @@ mod tests {
     }
 
     #[test]
+    fn items_are_of_the_kind_of_their_list() {
+        let text = "apiVersion: v1
+kind: List
+items:
+- apiVersion: cert-manager.io/v1
+  kind: CertificateList
+  items:
+  - metadata: {name: a}
+  - {apiVersion: x/v1, kind: X}
+- metadata: {name: of-no-kind}
+- {kind: IssuerList, items: null}
+- {kind: IssuerList, items: {a: b}}
+";
+        let documents = Document::read("f", text).unwrap();
+        let values: Vec<_> = documents.iter().map(|document| document.root.value()).collect();
+        assert_eq!(
+            values,
+            [
+                serde_json::json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "a"}}),
+                serde_json::json!({"apiVersion": "x/v1", "kind": "X"}),
+                serde_json::json!({"metadata": {"name": "of-no-kind"}}),
+                serde_json::json!({"kind": "IssuerList", "items": {"a": "b"}}),
+            ]
+        );
+        assert_eq!(documents[0].title(), "f:7");
+    }
+
+    #[test]
     fn no_yaml_is_an_error_with_its_place() {
         let error = Document::read("f.yaml", "a: 1\nb: [\n").unwrap_err();
         assert!(error.to_string().starts_with("f.yaml:"), "{error}");
@@ -287,7 +374,35 @@ mod tests {
             let aliases = vec![format!("*a{below}"); 10].join(", ");
             text += &format!("a{level}: &a{level} [{aliases}]\n");
         }
-        assert!(Document::read("f.yaml", &text).is_err());
-        assert!(Document::read("f.yaml", &"[".repeat(10_000)).is_err());
+        let message = |text: &str| Document::read("f.yaml", text).unwrap_err().message;
+        assert!(message(&text).contains("repeat too much"), "{}", message(&text));
+        let deep = message(&"[".repeat(10_000));
+        assert!(deep.contains("64 levels"), "{deep}");
+    }
+
+    /// What an export of a large cluster has, and what no memory is enough for.
+    #[test]
+    fn large_texts_are_read_and_too_large_ones_told_of() {
+        let item = "- {kind: Certificate, metadata: {labels: {app: a, team: b}}, spec: {dnsNames: [a, b]}}\n";
+        let list = |count: usize| format!("kind: List\nitems:\n{}", item.repeat(count));
+        assert_eq!(Document::read("f.yaml", &list(20_000)).unwrap().len(), 20_000);
+        assert_eq!(Document::read("f.yaml", &"---\na: b\n".repeat(5_000)).unwrap().len(), 5_000);
+        let error = Document::read("f.yaml", &"--- a\n".repeat(MAX_DOCUMENTS + 1)).unwrap_err();
+        assert!(error.message.starts_with("is too large"), "{error}");
+        assert!(error.hint.unwrap().contains("split it"));
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_said_in_plain_words() {
+        let error = |text: &str| {
+            let error = Document::read("f.yaml", text).unwrap_err();
+            (error.to_string(), error.hint.unwrap_or_default())
+        };
+        let twice = error("metadata: {}\nmetadata: {}\n").0;
+        assert_eq!(twice, "f.yaml:2:1: the key `metadata` stands twice");
+        let (message, hint) = error("kind: A\nmetadata:\n  name: {{ .Values.name }}\n");
+        assert!(message.starts_with("f.yaml:3:"), "{message}");
+        assert!(hint.contains("helm template"), "{hint}");
+        assert_eq!(error("a: [\n").1, "");
     }
 }
