@@ -1,7 +1,8 @@
 //! The annotations by which objects asked cert-manager for certificates.
 
+use crate::cert_manager;
 use crate::certificate::{MAX_COMMON_NAME, is_duration};
-use crate::document::{Data, Document};
+use crate::document::{Data, Document, Node};
 use crate::error::{InputError, word};
 use crate::metadata::{TLS_ACME, is_theirs};
 use crate::migration::Comments;
@@ -80,6 +81,12 @@ const USED: [&str; 14] = [
     TLS_ACME,
 ];
 
+/// The annotations that ask for a certificate.
+const ASKING: [&str; 2] = ["issuer", "cluster-issuer"];
+
+/// The groups of cert-manager's annotations.
+const GROUPS: [&str; 2] = [cert_manager::GROUP, cert_manager::OLD_GROUP];
+
 /// The path of the annotations.
 pub(crate) const ANNOTATIONS: &[&str] = &["metadata", "annotations"];
 
@@ -93,6 +100,15 @@ pub(crate) fn check(document: &Document) -> Vec<InputError> {
         Some(InputError::new(document, key.place, message).hint(did_you_mean(Some(&meant))))
     });
     wrong.collect()
+}
+
+/// Whether an object of whatever kind names one of cert-manager's issuers.
+pub(crate) fn is_asking(root: &Node) -> bool {
+    let annotations = root.field("metadata").and_then(|metadata| metadata.field("annotations"));
+    let has = |group: &str, name: &str| {
+        annotations.is_some_and(|annotations| annotations.field(&format!("{group}/{name}")).is_some())
+    };
+    GROUPS.iter().any(|group| ASKING.iter().any(|name| has(group, name)))
 }
 
 /// The annotation that was probably meant, if it is another one.
@@ -134,14 +150,14 @@ impl<'a> Asked<'a> {
     /// None where it did not ask.
     pub(crate) fn of(origin: &'a Origin, annotations: Option<&'a BTreeMap<String, String>>) -> Option<Self> {
         let asked = Self { origin, annotations: annotations? };
-        let is_asking = ["issuer", "cluster-issuer"].iter().any(|name| asked.get(name).is_some())
+        let is_asking = ASKING.iter().any(|name| asked.get(name).is_some())
             || asked.annotations.get(TLS_ACME).is_some_and(|value| value == "true");
         is_asking.then_some(asked)
     }
 
     /// The annotation of that name of either group.
     fn get(&self, name: &str) -> Option<&'a str> {
-        ["cert-manager.io", "certmanager.k8s.io"]
+        GROUPS
             .iter()
             .find_map(|group| self.annotations.get(&format!("{group}/{name}")))
             .map(|value| value.trim())
@@ -182,8 +198,8 @@ impl<'a> Asked<'a> {
     }
 
     fn issuer(&self) -> Result<(&'static str, &'a str), String> {
-        let group = self.get("issuer-group").unwrap_or(crate::cert_manager::GROUP);
-        if group != crate::cert_manager::GROUP {
+        let group = self.get("issuer-group").unwrap_or(cert_manager::GROUP);
+        if group != cert_manager::GROUP {
             return Err(format!("the issuer is of {}, another project", word(group)));
         }
         let is_by_dns =

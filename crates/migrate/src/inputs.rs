@@ -2,7 +2,7 @@
 
 use crate::annotations;
 use crate::cert_manager::{CertificateSpec, IssuerSpec, Object};
-use crate::document::{Document, Node};
+use crate::document::{Data, Document, Node};
 use crate::error::{InputError, word};
 use crate::ingress::old::OldIngressSpec;
 use crate::kind::{Found, Kind};
@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An object of a known kind.
 pub(crate) struct Input<T> {
@@ -46,9 +46,11 @@ impl Inputs {
                     inputs.known(document, kind, schema);
                 }
                 Ok(Found::Other(why)) => inputs.passed_over(document, why),
+                Ok(Found::Nothing) => inputs.passed_over(document, Some("no Kubernetes object")),
                 Err(error) => inputs.errors.push(error),
             }
         }
+        inputs.errors.extend(nothing(documents));
         inputs
     }
 
@@ -116,6 +118,27 @@ impl Inputs {
     }
 }
 
+/// The errors where no text holds any object: another file was meant. Beside others, files that hold none are passed
+/// over, since a directory may have them.
+fn nothing(documents: &[Document]) -> Vec<InputError> {
+    let is_object = |document: &Document| !document.is_text() || is_something(document);
+    if documents.iter().any(is_object) {
+        return Vec::new();
+    }
+    let mut sources = HashSet::new();
+    let firsts = documents.iter().filter(|document| sources.insert(document.source.as_str()));
+    let error = |document| {
+        let error = InputError::new(document, document.root.place, "there is no Kubernetes object in it");
+        error.hint(Some("give manifests: what has `apiVersion` and `kind`".to_owned()))
+    };
+    firsts.map(error).collect()
+}
+
+/// Whether it is an object, or was meant to be one, which is told of elsewhere.
+fn is_something(document: &Document) -> bool {
+    !matches!(Kind::of(document), Ok(Found::Nothing))
+}
+
 fn push<T: DeserializeOwned>(
     list: &mut Vec<Input<T>>,
     origin: &Origin,
@@ -165,11 +188,13 @@ fn names(document: &Document) -> Vec<InputError> {
     };
     for path in NAMES {
         let node = path.iter().try_fold(&document.root, |node, name| node.field(name));
-        if let Some((node, crate::document::Data::Text(name))) = node.map(|node| (node, &node.data)) {
+        if let Some((node, Data::Text(name))) = node.map(|node| (node, &node.data)) {
             look(&path.join("."), node, name);
         }
     }
-    if document.root.field("metadata").is_some_and(|metadata| metadata.text("name").is_none()) {
+    // A name of another type was told of already.
+    let is_nameless = |metadata: &Node| metadata.field("name").is_none_or(|name| matches!(name.data, Data::Null));
+    if document.root.field("metadata").is_some_and(is_nameless) {
         let place = document.root.field("metadata").map(|metadata| metadata.place).unwrap_or_default();
         let error = InputError::new(document, place, "`metadata.name` is missing");
         errors.push(error.hint(Some("what has a generateName is not for files that are kept".to_owned())));

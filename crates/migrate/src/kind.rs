@@ -1,5 +1,6 @@
 //! The kinds of objects that are read, and the schema of each.
 
+use crate::annotations;
 use crate::cert_manager::{self, CertificateSpec, IssuerSpec, Object};
 use crate::document::Document;
 use crate::error::{InputError, word};
@@ -39,6 +40,8 @@ pub(crate) enum Found {
     Known(Kind),
     /// One that is passed over, with a reason where there is a special one.
     Other(Option<&'static str>),
+    /// No object.
+    Nothing,
 }
 
 /// cert-manager's own records of what it does.
@@ -46,6 +49,13 @@ const RECORDS: [&str; 3] = ["CertificateRequest", "Order", "Challenge"];
 
 /// The kinds of cert-manager's that are read.
 const KINDS: [&str; 3] = ["Issuer", "ClusterIssuer", "Certificate"];
+
+/// The group of Istio's Gateways, which cert-manager does not look at.
+const ISTIO: &str = "networking.istio.io";
+
+/// What to say of one that has its annotation nevertheless.
+const NEVER_READ: &str = "cert-manager never read its annotation on Istio's Gateways; for gatecert to make the certificates, \
+                          annotate it with `gatecert.dev/cluster-issuer` or `gatecert.dev/issuer`";
 
 /// The fields that every object has.
 const HEAD: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
@@ -85,6 +95,7 @@ impl Kind {
                 Found::Known(Self::Gateway)
             }
             ("gateway.networking.k8s.io/v1", "ListenerSet") => Found::Known(Self::ListenerSet),
+            (_, "Gateway") if group == ISTIO && annotations::is_asking(root) => Found::Other(Some(NEVER_READ)),
             ("acme.cert-manager.io/v1", _) => Found::Other(Some("a record of cert-manager's")),
             _ => Found::Other(None),
         })
@@ -108,7 +119,7 @@ impl Kind {
     /// No object; an error where one of its fields was probably meant to make it one.
     fn nearly(document: &Document) -> Result<Found, InputError> {
         let crate::document::Data::Map(fields) = &document.root.data else {
-            return Ok(Found::Other(Some("no Kubernetes object")));
+            return Ok(Found::Nothing);
         };
         for (key, _) in fields.iter().filter(|(key, _)| !HEAD.contains(&key.name.as_str())) {
             let absent = HEAD[..2].iter().copied().filter(|name| document.root.field(name).is_none());
@@ -118,7 +129,7 @@ impl Kind {
             }
         }
         match HEAD[..2].iter().filter(|name| document.root.field(name).is_some()).count() {
-            0 => Ok(Found::Other(Some("no Kubernetes object"))),
+            0 => Ok(Found::Nothing),
             _ => {
                 let message = "`apiVersion` and `kind` have to be there, both as text";
                 Err(InputError::new(document, document.root.place, message))

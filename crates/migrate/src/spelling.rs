@@ -44,10 +44,15 @@ impl Checked<'_> {
         if matches!(node.data, Data::Null) {
             return;
         }
+        if let Some(message) = misfit_of_number(node, schema, path) {
+            self.errors.push(InputError::new(self.document, node.place, message));
+            return;
+        }
         let Some(schema) = fitting(node, schema) else {
-            let message = format!("{} is {} and has to be {}", word(path), type_of(node), wanted(schema));
-            let hint = matches!(node.data, Data::Bool(_) | Data::Number(_))
-                .then(|| "put it into quotes to make it text".to_owned());
+            let wanted = wanted(schema);
+            let message = format!("{} is {} and has to be {wanted}", word(path), type_of(node));
+            let can_be_quoted = matches!(node.data, Data::Bool(_) | Data::Number(_)) && wanted.contains(TEXT);
+            let hint = can_be_quoted.then(|| "put it into quotes to make it text".to_owned());
             self.errors.push(InputError::new(self.document, node.place, message).hint(hint));
             return;
         };
@@ -110,24 +115,51 @@ fn fitting<'a>(node: &Node, schema: &'a Value) -> Option<&'a Value> {
         (Data::Number(number), "integer") => !number.is_f64(),
         _ => false,
     };
-    let fits = match &schema["type"] {
-        Value::String(wanted) => is_type(wanted),
-        Value::Array(several) => several.iter().filter_map(Value::as_str).any(is_type),
-        _ => true,
-    };
-    fits.then_some(schema)
+    let types = types(schema);
+    (types.is_empty() || types.into_iter().any(is_type)).then_some(schema)
 }
 
-/// What a schema takes, in words.
-fn wanted(schema: &Value) -> String {
+/// What is wrong with a number where a whole one is wanted: the reader takes what is larger than 64 bits for a fraction.
+fn misfit_of_number(node: &Node, schema: &Value, path: &str) -> Option<String> {
+    let Data::Number(number) = &node.data else { return None };
+    let whole = parts(schema).find(|part| types(part).contains(&"integer"))?;
+    if parts(schema).flat_map(types).any(|other| other == "number") {
+        return None;
+    }
+    if number.as_f64().is_some_and(|number| number.fract() != 0.0) {
+        return Some(format!("{} is {number} and has to be a whole number", word(path)));
+    }
+    let (least, most) = match whole["format"].as_str().unwrap_or_default() {
+        "int32" => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        "uint32" => (0, i64::from(u32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    };
+    let is_in_range = number.as_i64().is_some_and(|number| (least..=most).contains(&number));
+    (!is_in_range).then(|| format!("{} is out of range: it has to be from {least} to {most}", word(path)))
+}
+
+/// A schema and those that it is put together from.
+fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
     let parts = ["anyOf", "oneOf"].iter().filter_map(|either| schema[*either].as_array()).flatten();
-    let types = [schema].into_iter().chain(parts).flat_map(|part| match &part["type"] {
+    [schema].into_iter().chain(parts)
+}
+
+/// The types that a schema names.
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
         Value::String(one) => vec![one.as_str()],
         Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
-    });
-    let words = types.filter_map(|wanted| match wanted {
-        "string" => Some("text"),
+    }
+}
+
+/// The word for a string.
+const TEXT: &str = "text";
+
+/// What a schema takes, in words.
+fn wanted(schema: &Value) -> String {
+    let words = parts(schema).flat_map(types).filter_map(|wanted| match wanted {
+        "string" => Some(TEXT),
         "boolean" => Some("true or false"),
         "integer" | "number" => Some("a number"),
         "array" => Some("a list"),
@@ -178,12 +210,20 @@ mod tests {
                 "server": {"type": "string"},
                 "name": {"type": "string"},
                 "labels": {"additionalProperties": {"type": "string"}},
+                "small": {"type": ["integer", "null"], "format": "int32"},
+                "large": {"type": "integer", "format": "int64"},
+                "port": {"anyOf": [{"type": "integer", "format": "uint32"}, {"type": "string"}]},
                 "list": {"type": ["array", "null"], "items": {"type": "object", "properties": {"a": true}}},
             },
         });
-        let text = "srver: x\nlabels: {a: true, b: c}\nlist:\n- {a: [1], b: 2}\n- text\n";
-        let document = Document::read("f", text).unwrap().remove(0);
-        let errors: Vec<_> = check(&document, &schema).iter().map(ToString::to_string).collect();
+        let text = "srver: x\nlabels: {a: true, b: c}\nlist:\n- {a: [1], b: 2}\n- text
+small: 3000000000\nlarge: 99999999999999999999\nport: -1\n---
+server: a\nname: b\nsmall: 1.5\nlarge: true\nport: http\n";
+        let documents = Document::read("f", text).unwrap();
+        let errors: Vec<_> = documents.iter().flat_map(|document| check(document, &schema)).collect();
+        let hinted: Vec<_> = errors.iter().filter(|error| error.hint.is_some()).map(|error| error.line).collect();
+        assert_eq!(hinted, [1, 2], "{errors:?}");
+        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             errors,
             [
@@ -191,7 +231,12 @@ mod tests {
                 "f:2:13: `labels.a` is true or false and has to be text",
                 "f:4:12: unknown field `list[0].b`",
                 "f:5:3: `list[1]` is text and has to be a map",
+                "f:6:8: `small` is out of range: it has to be from -2147483648 to 2147483647",
+                "f:7:8: `large` is out of range: it has to be from -9223372036854775808 to 9223372036854775807",
+                "f:8:7: `port` is out of range: it has to be from 0 to 4294967295",
                 "f:1:1: `name` is missing",
+                "f:12:8: `small` is 1.5 and has to be a whole number",
+                "f:13:8: `large` is true or false and has to be a number",
             ]
         );
     }

@@ -5,7 +5,7 @@ use gatecert_api::{Certificate, ClusterIssuer, Issuer};
 use gatecert_migrate::{Document, Migration, Options, Target, migrate};
 use snapbox::{Assert, Data};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/migrate");
 
@@ -14,6 +14,11 @@ pub(crate) fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<_> = fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders
+}
+
+/// Whether nothing comes of it but errors.
+fn is_wrong(folder: &Path) -> bool {
+    folder.join("errors.txt").exists()
 }
 
 fn migrated(text: &str, to: Target) -> Migration {
@@ -36,7 +41,7 @@ fn every_input_gives_what_is_expected() {
     assert!(folders.len() >= 7, "{folders:?}");
     for folder in folders {
         let text = fs::read_to_string(folder.join("input.yaml")).unwrap();
-        let is_wrong = folder.ends_with("misspelt");
+        let is_wrong = is_wrong(&folder);
         for (to, name) in
             [(Target::Istio, "expected.yaml"), (Target::GatewayApi, "expected-gateway-api.yaml")]
         {
@@ -79,6 +84,24 @@ spec: {{secretName: www, dnsNames: [www.example.com], issuerRef: {{name: letsenc
     assert_eq!((migration.objects.len(), migration.is_complete()), (1, false), "{migration:?}");
 }
 
+/// Whoever names a file without a manifest meant another one; beside manifests, as in a directory, it is passed over.
+#[test]
+fn a_text_without_any_object_is_an_error() {
+    for text in ["hello", "a: b\n---\n- c\n", "1"] {
+        assert_eq!(
+            errors(&migrated(text, Target::Istio)),
+            "input.yaml:1:1: there is no Kubernetes object in it
+  hint: give manifests: what has `apiVersion` and `kind`
+"
+        );
+    }
+    for text in ["", "# nothing", "hello\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"] {
+        let migration = migrated(text, Target::Istio);
+        assert_eq!(errors(&migration), "", "{text}");
+        assert!(migration.is_complete(), "{text}");
+    }
+}
+
 /// What is printed is what was made, and of gatecert's types.
 #[test]
 fn the_text_is_the_objects() {
@@ -118,7 +141,7 @@ fn as_it_is<T: serde::Serialize + serde::de::DeserializeOwned>(
 /// Migrating what was migrated gives nothing: nothing of cert-manager's is left in it.
 #[test]
 fn nothing_is_left_to_migrate() {
-    for folder in folders().iter().filter(|folder| !folder.ends_with("misspelt")) {
+    for folder in folders().iter().filter(|folder| !is_wrong(folder)) {
         let text = fs::read_to_string(folder.join("input.yaml")).unwrap();
         for to in [Target::Istio, Target::GatewayApi] {
             let again = migrated(&migrated(&text, to).to_yaml().unwrap(), to);
