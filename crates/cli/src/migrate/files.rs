@@ -97,13 +97,26 @@ fn text(path: &Path) -> Result<String, Failure> {
         true => Box::new(std::io::stdin()),
         false => Box::new(File::open(path).map_err(unreadable)?),
     };
-    let mut text = String::new();
-    source.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_FILE {
+    let mut bytes = Vec::new();
+    source.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
         return Err(Failure::usage(format!("`{}` is larger than {MAX_FILE} bytes", path.display()))
             .hint("split it, or read the cluster itself with --cluster"));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| not_utf8(path, error.as_bytes()))
+}
+
+/// What UTF-16 begins with, the small end first or the large one.
+const UTF_16: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
+
+fn not_utf8(path: &Path, bytes: &[u8]) -> Failure {
+    let failure = Failure::usage(format!("`{}` is no text in UTF-8", path.display()));
+    match UTF_16.iter().any(|mark| bytes.starts_with(mark)) {
+        true => failure.hint(
+            "it is in UTF-16, as `>` of PowerShell writes: `iconv -f UTF-16 -t UTF-8` makes UTF-8 of it",
+        ),
+        false => failure.hint("give manifests, which are written in UTF-8"),
+    }
 }
 
 fn is_standard_input(path: &Path) -> bool {
@@ -114,5 +127,18 @@ fn name(path: &Path) -> String {
     match is_standard_input(path) {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_encoding_is_told() {
+        let hint = |bytes: &[u8]| not_utf8(Path::new("a.yaml"), bytes).hint.unwrap();
+        assert!(hint(b"\xff\xfea\0").contains("iconv -f UTF-16"));
+        assert!(hint(b"\xfe\xff\0a").contains("iconv -f UTF-16"));
+        assert!(!hint(b"\xc3(").contains("UTF-16"));
     }
 }
