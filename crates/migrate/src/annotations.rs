@@ -127,10 +127,15 @@ fn probable(key: &str) -> Option<String> {
     nearest(name, names).map(|name| format!("{group}/{name}"))
 }
 
+/// Whether gatecert gets a certificate for a host of an annotated object.
+pub(crate) fn can_be_proved(host: &str) -> bool {
+    !host.starts_with('*')
+}
+
 /// Tells of the hosts that an annotated object has its certificate for, and that gatecert leaves out.
 pub(crate) fn wildcards<'a>(origin: &Origin, hosts: impl Iterator<Item = &'a str>, notes: &mut Vec<Note>) {
     let wildcards: std::collections::BTreeSet<_> =
-        hosts.filter(|host| host.starts_with('*')).map(word).collect();
+        hosts.filter(|host| !can_be_proved(host)).map(word).collect();
     if !wildcards.is_empty() {
         let text = format!(
             "{} can not be proved by HTTP-01 and gets no certificate: name each host, or leave this to cert-manager",

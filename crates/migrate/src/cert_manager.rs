@@ -205,6 +205,15 @@ pub(crate) struct CertificateSpec {
     pub(crate) acme: Option<OldAcmeConfig>,
 }
 
+impl CertificateSpec {
+    /// The names of a Certificate of 2018 that are proved by DNS-01.
+    pub(crate) fn names_by_dns(&self) -> impl Iterator<Item = &str> {
+        let configs = self.acme.iter().flat_map(|acme| acme.config.iter().flatten());
+        let by_dns = configs.filter(|config| config.is_by_dns());
+        by_dns.flat_map(|config| config.domains.iter().flatten().map(String::as_str))
+    }
+}
+
 #[derive(Deserialize, JsonSchema, Clone, Debug, Default)]
 pub(crate) struct IssuerReference {
     pub(crate) name: String,
@@ -234,17 +243,22 @@ pub(crate) struct OldAcmeConfig {
 }
 
 #[derive(Deserialize, JsonSchema, Clone, Debug, Default)]
-#[allow(dead_code, reason = "that it is there matters")]
 pub(crate) struct OldDomainConfig {
     pub(crate) domains: Option<Vec<String>>,
     pub(crate) http01: Option<OldHttp01Config>,
     pub(crate) dns01: Option<Value>,
 }
 
+impl OldDomainConfig {
+    pub(crate) fn is_by_dns(&self) -> bool {
+        self.dns01.is_some() && self.http01.is_none()
+    }
+}
+
 #[derive(Deserialize, JsonSchema, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "there for the schema")]
 pub(crate) struct OldHttp01Config {
     pub(crate) ingress: Option<String>,
+    #[allow(dead_code, reason = "there for the schema")]
     pub(crate) ingress_class: Option<String>,
 }

@@ -4,16 +4,17 @@ mod key;
 
 pub(crate) use key::algorithm_of;
 
-use crate::cert_manager::{self, CertificateSpec, Object};
+use crate::cert_manager::{self, CertificateSpec, Object, OldDomainConfig};
 use crate::error::word;
 use crate::inputs::Input;
 use crate::metadata;
 use crate::migration::{Comments, Migration};
 use crate::note::{NoteKind, Origin, adopt_command};
+use crate::staying::Staying;
 use gatecert_acme::Identifier;
 use gatecert_api::{Certificate, CertificateSpec as Wanted, IssuerKind, IssuerReference, SecretTemplate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What lets gatecert take over Secrets.
@@ -26,6 +27,20 @@ const MAX_NAMES: usize = 100;
 /// What a common name holds at most (RFC 5280 appendix A.1, ub-common-name), in characters.
 pub(crate) const MAX_COMMON_NAME: usize = 64;
 
+/// How many names a message has at most.
+const SHOWN_NAMES: usize = 5;
+
+/// What becomes of a Certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It has its counterpart.
+    Moves,
+    /// cert-manager has it still.
+    Stays,
+    /// It is made anew for the object whose annotations asked for it.
+    IsMadeAgain,
+}
+
 /// Converts a Certificate. `refused` are the issuers that have no counterpart, and `sources` the objects whose
 /// annotations have made Certificates.
 pub(crate) fn convert(
@@ -33,20 +48,45 @@ pub(crate) fn convert(
     refused: &BTreeSet<Origin>,
     sources: &BTreeSet<(String, Option<String>, String)>,
     migration: &mut Migration,
-) {
+) -> Outcome {
     let Input { origin, object } = input;
     if let Some(source) = source(&object.metadata) {
-        migration.notes.push(made_by(origin, &source, sources));
-        return;
+        let note = made_by(origin, &source, sources);
+        let is_read = note.kind == NoteKind::PassedOver;
+        migration.notes.push(note);
+        return if is_read { Outcome::IsMadeAgain } else { Outcome::Stays };
     }
     let mut comments = Comments::default();
     let mut conversion = Conversion { origin, migration, comments: &mut comments };
-    let Some(spec) = conversion.spec(&object.spec, refused) else { return };
+    let Some(spec) = conversion.spec(&object.spec, refused) else { return Outcome::Stays };
     let mut certificate = Certificate::new(&origin.name, spec);
     certificate.metadata = metadata::kept(&object.metadata);
-    let command = adopt_command(origin.namespace.as_deref(), &certificate.spec.secret_name);
-    migration.notes.push(origin.note(NoteKind::Before, ADOPT).command(command));
     migration.add(&certificate, &[origin], comments);
+    Outcome::Moves
+}
+
+/// Lets gatecert take over the Secrets of the Certificates that move, where nobody else goes on to write them.
+pub(crate) fn hand_over(
+    moving: &[&Input<Object<CertificateSpec>>],
+    staying: &Staying,
+    migration: &mut Migration,
+) {
+    let mut writers = BTreeMap::new();
+    for Input { origin, object } in moving {
+        let (namespace, secret) = (origin.namespace.as_deref(), object.spec.secret_name.as_str());
+        let note = staying.note_on_secret(origin, namespace, secret).unwrap_or_else(|| {
+            origin.note(NoteKind::Before, ADOPT).command(adopt_command(namespace, secret))
+        });
+        migration.notes.push(note);
+        let first = *writers.entry((namespace, secret)).or_insert(origin);
+        if first != origin {
+            let text = format!(
+                "{} is the Secret of {first} too, and one alone may write it: give one of them another `secretName`",
+                word(secret)
+            );
+            migration.notes.push(origin.not_migrated(text).field("spec.secretName"));
+        }
+    }
 }
 
 /// The object whose annotations it was made for.
@@ -133,11 +173,10 @@ impl Conversion<'_> {
             spec.secret_name.ends_with("-cacert"),
             "`secretName`: Istio reserves names that end in -cacert for CA certificates",
         );
-        let by_dns = spec.acme.iter().flat_map(|acme| acme.config.iter().flatten());
-        refuse(
-            by_dns.clone().any(|config| config.dns01.is_some() && config.http01.is_none()),
-            "`acme.config`: names are proved by DNS-01, and gatecert proves them by HTTP-01",
-        );
+        let mut configs = spec.acme.iter().flat_map(|acme| acme.config.iter().flatten());
+        if configs.any(OldDomainConfig::is_by_dns) {
+            reasons.push(by_dns(spec));
+        }
         reasons
     }
 
@@ -291,6 +330,14 @@ impl Conversion<'_> {
         self.comments.add(&["spec", "renewBeforePercentage"], text);
         None
     }
+}
+
+/// That names are proved by DNS-01, and which.
+fn by_dns(spec: &CertificateSpec) -> String {
+    let names: Vec<_> = spec.names_by_dns().take(SHOWN_NAMES).map(word).collect();
+    let more = if spec.names_by_dns().count() > SHOWN_NAMES { " and more" } else { "" };
+    let of = if names.is_empty() { String::new() } else { format!(" ({}{more})", names.join(", ")) };
+    format!("`acme.config`: names are proved by DNS-01{of}, and gatecert proves them by HTTP-01")
 }
 
 /// That an issuer was not read, which may be right.

@@ -162,7 +162,8 @@ impl Node {
             }
         }
         // A `List` of no kind has items of any.
-        let is_of_a_kind = |(_, node): &(Key, Self)| !matches!(&node.data, Data::Text(text) if text.is_empty());
+        let is_of_a_kind =
+            |(_, node): &(Key, Self)| !matches!(&node.data, Data::Text(text) if text.is_empty());
         if head.iter().all(is_of_a_kind) { head } else { Vec::new() }
     }
 

@@ -5,7 +5,7 @@ mod istio;
 pub(crate) mod old;
 mod site;
 
-use crate::annotations::{Asked, wildcards};
+use crate::annotations::{Asked, can_be_proved, wildcards};
 use crate::certificate::ADOPT;
 use crate::challenge;
 use crate::inputs::{Input, Inputs, is_name};
@@ -15,6 +15,7 @@ use crate::migration::{Comments, Migration};
 use crate::note::{NoteKind, Origin, adopt_command, copy_command, kubectl};
 use crate::options::{Options, Target};
 use crate::source;
+use crate::staying::Staying;
 use gatecert_api::annotation;
 use k8s_openapi::api::networking::v1::Ingress;
 use site::Site;
@@ -24,20 +25,20 @@ use std::collections::{BTreeMap, BTreeSet};
 const CLASS: &str = "kubernetes.io/ingress.class";
 
 /// Converts all Ingresses.
-pub(crate) fn convert(inputs: &Inputs, options: &Options, migration: &mut Migration) {
+pub(crate) fn convert(inputs: &Inputs, options: &Options, staying: &Staying, migration: &mut Migration) {
     let mut istio: BTreeMap<Option<String>, Vec<Input<Ingress>>> = BTreeMap::new();
     for input in &inputs.ingresses {
-        let Some(object) = challenge::without(input, migration) else { continue };
+        let Some(object) = challenge::without(input, staying, migration) else { continue };
         let input = Input { origin: input.origin.clone(), object };
         if class(&input.object) == Some(ISTIO) {
             istio.entry(input.origin.namespace.clone()).or_default().push(input);
-        } else if !source::ingress(&input, migration) {
+        } else if !source::ingress(&input, staying, migration) {
             migration.notes.push(input.origin.note(NoteKind::PassedOver, "nothing of cert-manager's"));
         }
     }
     for (namespace, ingresses) in &istio {
         let site = Site::of(namespace.as_deref(), ingresses, &inputs.services, migration);
-        Conversion { inputs, options, namespace: namespace.as_deref(), ingresses, site: &site }
+        Conversion { inputs, options, staying, namespace: namespace.as_deref(), ingresses, site: &site }
             .run(migration);
     }
 }
@@ -51,6 +52,7 @@ fn class(ingress: &Ingress) -> Option<&str> {
 struct Conversion<'a> {
     inputs: &'a Inputs,
     options: &'a Options,
+    staying: &'a Staying,
     namespace: Option<&'a str>,
     ingresses: &'a [Input<Ingress>],
     site: &'a Site,
@@ -103,7 +105,11 @@ impl Conversion<'_> {
     fn adopt(&self, annotations: &BTreeMap<String, String>, migration: &mut Migration) {
         let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) else { return };
         let to = self.options.gateway_namespace.as_str();
-        for secret in self.secrets().into_iter().filter(|secret| is_name(secret)) {
+        for secret in self.written_secrets().into_iter().filter(|secret| is_name(secret)) {
+            if let Some(note) = self.staying.note_on_secret(&first.origin, Some(to), secret) {
+                migration.notes.push(note);
+                continue;
+            }
             if let Some(from) = self.namespace.filter(|from| *from != to) {
                 let text = "Copy what is served to where Istio's gateway reads it, or it is issued anew:";
                 let command = copy_command(from, to, secret);
@@ -116,6 +122,12 @@ impl Conversion<'_> {
 
     fn secrets(&self) -> BTreeSet<&str> {
         self.site.hosts.values().filter_map(|host| host.secret.as_deref()).collect()
+    }
+
+    /// Those that gatecert writes for an annotated Gateway.
+    fn written_secrets(&self) -> BTreeSet<&str> {
+        let hosts = self.site.hosts.iter().filter(|(name, _)| can_be_proved(name));
+        hosts.filter_map(|(_, host)| host.secret.as_deref()).collect()
     }
 
     /// The Secrets that nothing of what was read writes.
@@ -208,7 +220,12 @@ impl Conversion<'_> {
     }
 
     fn after(&self, migration: &mut Migration) {
-        for origin in self.origins() {
+        for input in self.ingresses {
+            let origin = &input.origin;
+            if let Some(certificate) = challenge::needed_by(input, self.staying) {
+                migration.notes.push(challenge::kept(origin, certificate));
+                continue;
+            }
             let command = format!("{} delete ingress {}", kubectl(self.namespace), origin.name);
             let text = "When the gateway answers by the new routes, delete the Ingresses that they replace:";
             migration.notes.push(origin.note(NoteKind::After, text).command(command));

@@ -193,7 +193,8 @@ fn names(document: &Document) -> Vec<InputError> {
         }
     }
     // A name of another type was told of already.
-    let is_nameless = |metadata: &Node| metadata.field("name").is_none_or(|name| matches!(name.data, Data::Null));
+    let is_nameless =
+        |metadata: &Node| metadata.field("name").is_none_or(|name| matches!(name.data, Data::Null));
     if document.root.field("metadata").is_some_and(is_nameless) {
         let place = document.root.field("metadata").map(|metadata| metadata.place).unwrap_or_default();
         let error = InputError::new(document, place, "`metadata.name` is missing");

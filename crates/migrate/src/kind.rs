@@ -95,7 +95,9 @@ impl Kind {
                 Found::Known(Self::Gateway)
             }
             ("gateway.networking.k8s.io/v1", "ListenerSet") => Found::Known(Self::ListenerSet),
-            (_, "Gateway") if group == ISTIO && annotations::is_asking(root) => Found::Other(Some(NEVER_READ)),
+            (_, "Gateway") if group == ISTIO && annotations::is_asking(root) => {
+                Found::Other(Some(NEVER_READ))
+            }
             ("acme.cert-manager.io/v1", _) => Found::Other(Some("a record of cert-manager's")),
             _ => Found::Other(None),
         })

@@ -45,6 +45,7 @@ mod note;
 mod options;
 mod source;
 mod spelling;
+mod staying;
 mod yaml;
 
 pub use document::Document;
@@ -53,9 +54,11 @@ pub use migration::{Comment, Migrated, Migration};
 pub use note::{Note, NoteKind};
 pub use options::{Options, Target};
 
+use certificate::Outcome;
 use inputs::Inputs;
 use note::kubectl;
 use serde_json::Value;
+use staying::Staying;
 use std::collections::BTreeSet;
 
 /// What comes before Secrets are taken over.
@@ -81,14 +84,20 @@ pub fn migrate(documents: &[Document], options: &Options) -> Migration {
     let sources = sources.chain(inputs.gateways.iter().map(|input| &input.origin));
     let sources = sources.map(|origin| (origin.kind.clone(), origin.namespace.clone(), origin.name.clone()));
     let sources: BTreeSet<_> = sources.collect();
+    let (mut moving, mut staying) = (Vec::new(), Staying::default());
     for certificate in &inputs.certificates {
-        certificate::convert(certificate, &refused, &sources, &mut migration);
+        match certificate::convert(certificate, &refused, &sources, &mut migration) {
+            Outcome::Moves => moving.push(certificate),
+            Outcome::Stays => staying.add(certificate),
+            Outcome::IsMadeAgain => {}
+        }
     }
+    certificate::hand_over(&moving, &staying, &mut migration);
     for gateway in &inputs.gateways {
-        source::gateway(gateway, &mut migration);
+        source::gateway(gateway, &staying, &mut migration);
     }
-    ingress::convert(&inputs, options, &mut migration);
-    challenge::services(&inputs.services, &mut migration);
+    ingress::convert(&inputs, options, &staying, &mut migration);
+    challenge::services(&inputs, &staying, &mut migration);
     finish(inputs, options, &mut migration);
     migration
 }

@@ -69,8 +69,10 @@ impl Migration {
     /// Whether an issuer is among the objects. Issuers come first, so that the thousands behind them are not looked at.
     pub(crate) fn has_issuer(&self, kind: IssuerKind, namespace: Option<&str>, name: &str) -> bool {
         let kinds = [IssuerKind::Issuer, IssuerKind::ClusterIssuer].map(IssuerKind::as_str);
-        let mut issuers =
-            self.objects.iter().take_while(|migrated| kinds.iter().any(|kind| migrated.object["kind"] == *kind));
+        let mut issuers = self
+            .objects
+            .iter()
+            .take_while(|migrated| kinds.iter().any(|kind| migrated.object["kind"] == *kind));
         issuers.any(|migrated| {
             let text = |path: &str| migrated.object.pointer(path).and_then(Value::as_str);
             text("/kind") == Some(kind.as_str())

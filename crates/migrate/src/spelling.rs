@@ -221,7 +221,8 @@ small: 3000000000\nlarge: 99999999999999999999\nport: -1\n---
 server: a\nname: b\nsmall: 1.5\nlarge: true\nport: http\n";
         let documents = Document::read("f", text).unwrap();
         let errors: Vec<_> = documents.iter().flat_map(|document| check(document, &schema)).collect();
-        let hinted: Vec<_> = errors.iter().filter(|error| error.hint.is_some()).map(|error| error.line).collect();
+        let hinted: Vec<_> =
+            errors.iter().filter(|error| error.hint.is_some()).map(|error| error.line).collect();
         assert_eq!(hinted, [1, 2], "{errors:?}");
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(

@@ -54,9 +54,15 @@ pub(crate) fn algorithm_of(text: Option<&str>, size: Option<i32>) -> Result<Algo
     };
     let sizes: &[i32] = if algorithm == Algorithm::Rsa { &[2048, 3072, 4096] } else { &[256, 384] };
     match size {
-        Some(size) if !sizes.contains(&size) => Err(format!(
-            "`privateKey.size` is {size}: Let's Encrypt takes none but {sizes:?} of that algorithm"
-        )),
+        Some(size) if !sizes.contains(&size) => {
+            let (name, sizes) = match algorithm {
+                Algorithm::Rsa => ("RSA", "2048, 3072 and 4096"),
+                Algorithm::Ecdsa => ("ECDSA", "256 and 384"),
+            };
+            Err(format!(
+                "`privateKey.size` is {size}: gatecert makes {name} keys of {sizes} bits, as Let's Encrypt takes them"
+            ))
+        }
         _ => Ok(algorithm),
     }
 }

@@ -60,7 +60,7 @@ impl Conversion<'_> {
         if from == to {
             return;
         }
-        for secret in self.secrets() {
+        for secret in self.written_secrets() {
             let mut comments = Comments::default();
             let text = format!(
                 "consent of `{to}`, where Istio reads this Secret: for whoever administers it to apply"
