@@ -127,8 +127,10 @@ fn finish(inputs: Inputs, options: &Options, migration: &mut Migration) {
 fn install(options: &Options, migration: &Migration) -> Option<Note> {
     let is_before = |note: &&Note| note.kind == NoteKind::Before;
     let is_ours = |migrated: &&Migrated| {
-        let version = migrated.object.pointer("/apiVersion").and_then(Value::as_str);
-        version.is_some_and(|version| version.starts_with("gatecert.dev/"))
+        let is = |text: &str| text.starts_with("gatecert.dev/");
+        let annotations = migrated.object.pointer("/metadata/annotations").and_then(Value::as_object);
+        migrated.object["apiVersion"].as_str().is_some_and(is)
+            || annotations.is_some_and(|annotations| annotations.keys().any(|key| is(key)))
     };
     let before =
         migration.notes.iter().find(is_before).map(|note| (note.object.clone(), note.source.clone()));

@@ -152,6 +152,9 @@ fn convert(
         });
         migration.notes.push(note);
     }
-    migration.notes.push(asked.removal());
+    // Where gatecert gets none of its certificates, cert-manager has them still.
+    if !secrets.is_empty() {
+        migration.notes.push(asked.removal());
+    }
     Converted::As(Box::new(metadata::with(metadata, annotations)))
 }

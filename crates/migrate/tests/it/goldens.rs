@@ -102,6 +102,22 @@ fn a_text_without_any_object_is_an_error() {
     }
 }
 
+/// What gets no certificate of gatecert's keeps cert-manager's, and is handed over in no part.
+#[test]
+fn a_gateway_of_wildcards_alone_stays_as_it_is() {
+    let text = "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: wild, namespace: shop, annotations: {cert-manager.io/cluster-issuer: letsencrypt}}
+spec:
+  gatewayClassName: istio
+  listeners:
+  - {name: a, port: 443, protocol: HTTPS, hostname: '*.example.com', tls: {certificateRefs: [{name: wild}]}}
+";
+    let text = migrated(text, Target::Istio).to_yaml().unwrap();
+    assert!(text.starts_with("# 1. Install gatecert, unless it is there:\n"), "{text}");
+    assert!(!text.contains("kubectl -n shop"), "{text}");
+}
+
 /// What is printed is what was made, and of gatecert's types.
 #[test]
 fn the_text_is_the_objects() {
