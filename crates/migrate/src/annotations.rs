@@ -4,6 +4,7 @@ use crate::cert_manager;
 use crate::certificate::{MAX_COMMON_NAME, is_duration};
 use crate::document::{Data, Document, Node};
 use crate::error::{InputError, word};
+use crate::inputs::is_name;
 use crate::metadata::{TLS_ACME, is_theirs};
 use crate::migration::Comments;
 use crate::note::{Note, NoteKind, Origin, kubectl};
@@ -285,7 +286,7 @@ impl<'a> Asked<'a> {
 
     /// What takes cert-manager's annotations off the object in the cluster, once gatecert's are there.
     pub(crate) fn removal(&self) -> Note {
-        let keys = self.annotations.keys().filter(|key| KNOWN.contains(&key.as_str()));
+        let keys = self.annotations.keys().filter(|key| is_theirs(key) && is_key(key));
         let keys: Vec<_> = keys.map(|key| format!("{key}-")).collect();
         let Origin { kind, namespace, name, .. } = self.origin;
         let kind = match kind.as_str() {
@@ -296,6 +297,11 @@ impl<'a> Asked<'a> {
         let text = "When the certificates are Ready, take cert-manager's annotations away:";
         self.origin.note(NoteKind::After, text).command(command)
     }
+}
+
+/// Whether Kubernetes takes it as the name of an annotation. Somebody copies the command that it gets into.
+fn is_key(text: &str) -> bool {
+    text.split('/').count() == 2 && text.split('/').all(is_name)
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ pub(crate) fn convert(
     let Some(spec) = conversion.spec(&object.spec, refused) else { return Outcome::Stays };
     let mut certificate = Certificate::new(&origin.name, spec);
     certificate.metadata = metadata::kept(&object.metadata);
+    metadata::say_dropped([&object.metadata], metadata::OF_ANOTHER, &mut comments);
     migration.add(&certificate, &[origin], comments);
     Outcome::Moves
 }

@@ -10,7 +10,7 @@ use crate::certificate::ADOPT;
 use crate::challenge;
 use crate::inputs::{Input, Inputs, is_name};
 use crate::issuer::ISTIO;
-use crate::metadata::is_theirs;
+use crate::metadata::{self, is_theirs};
 use crate::migration::{Comments, Migration};
 use crate::note::{NoteKind, Origin, adopt_command, copy_command, kubectl};
 use crate::options::{Options, Target};
@@ -192,6 +192,8 @@ impl Conversion<'_> {
             metadata.labels.iter().flat_map(BTreeMap::keys).chain(annotations)
         });
         let keys: BTreeSet<_> = keys.map(|key| crate::error::word(key)).collect();
+        let all = self.ingresses.iter().map(|input| &input.object.metadata);
+        metadata::say_dropped(all, "which is for the Ingresses alone", comments);
         if !keys.is_empty() {
             let keys = keys.into_iter().collect::<Vec<_>>().join(", ");
             comments.add(

@@ -41,7 +41,8 @@ pub(crate) fn convert(
     };
     let mut conversion = Conversion { origin, options, migration, comments: Comments::default() };
     let Some(acme) = conversion.acme(acme) else { return false };
-    let comments = conversion.comments;
+    let mut comments = conversion.comments;
+    metadata::say_dropped([&object.metadata], metadata::OF_ANOTHER, &mut comments);
     let meta = metadata::kept(&object.metadata);
     let name = origin.name.as_str();
     if origin.kind == "ClusterIssuer" {

@@ -152,6 +152,7 @@ fn convert(
         });
         migration.notes.push(note);
     }
+    metadata::say_dropped([metadata], metadata::BY_CONTROLLERS, comments);
     // Where gatecert gets none of its certificates, cert-manager has them still.
     if !secrets.is_empty() {
         migration.notes.push(asked.removal());
