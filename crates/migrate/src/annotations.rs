@@ -285,7 +285,8 @@ impl<'a> Asked<'a> {
     }
 
     /// What takes cert-manager's annotations off the object in the cluster, once gatecert's are there.
-    pub(crate) fn removal(&self) -> Note {
+    /// Without them cert-manager renews nothing of it any more.
+    pub(crate) fn removal(&self, hosts: &[&str]) -> Note {
         let keys = self.annotations.keys().filter(|key| is_theirs(key) && is_key(key));
         let keys: Vec<_> = keys.map(|key| format!("{key}-")).collect();
         let Origin { kind, namespace, name, .. } = self.origin;
@@ -294,7 +295,13 @@ impl<'a> Asked<'a> {
             _ => kind.to_lowercase(),
         };
         let command = format!("{} annotate {kind} {name} {}", kubectl(namespace.as_deref()), keys.join(" "));
-        let text = "When the certificates are Ready, take cert-manager's annotations away:";
+        let text = match hosts.iter().all(|host| can_be_proved(host)) {
+            true => "When the certificates are Ready, take cert-manager's annotations away:",
+            false => {
+                "When the certificates are Ready, and each wildcard is in a Certificate of cert-manager's that was written by \
+                 hand, take the annotations away by which it renews them now:"
+            }
+        };
         self.origin.note(NoteKind::After, text).command(command)
     }
 }

@@ -105,6 +105,8 @@ pub fn migrate(documents: &[Document], options: &Options) -> Migration {
 /// What there is to do around it all.
 fn finish(inputs: Inputs, options: &Options, migration: &mut Migration) {
     migration.notes.extend(inputs.notes);
+    // What is handed over may have to be copied first.
+    migration.notes.sort_by_key(|note| note.kind == NoteKind::Before && note.message == certificate::ADOPT);
     let is_adopting = |note: &&Note| note.kind == NoteKind::Before && note.message == certificate::ADOPT;
     if let Some(first) = migration.notes.iter().find(is_adopting).cloned() {
         let scale = |replicas: u8| {

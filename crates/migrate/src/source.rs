@@ -19,16 +19,15 @@ use std::collections::BTreeSet;
 pub(crate) fn ingress(input: &Input<Ingress>, staying: &Staying, migration: &mut Migration) -> bool {
     let Input { origin, object } = input;
     let tls = object.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
-    let hosts = tls.clone().flat_map(|tls| tls.hosts.iter().flatten().map(String::as_str));
+    let hosts: Vec<_> = tls.clone().flat_map(|tls| tls.hosts.iter().flatten().map(String::as_str)).collect();
     let written = tls.clone().filter(|tls| tls.hosts.iter().flatten().any(|host| can_be_proved(host)));
     let secrets: BTreeSet<_> = written.filter_map(|tls| tls.secret_name.clone()).collect();
     let secrets = secrets.into_iter().map(|name| (object.metadata.namespace.clone(), name)).collect();
     let mut comments = Comments::default();
-    match convert(origin, &object.metadata, secrets, staying, &mut comments, migration) {
+    match convert(origin, &object.metadata, &hosts, secrets, staying, &mut comments, migration) {
         Converted::NotAsked => false,
         Converted::Refused => true,
         Converted::As(metadata) => {
-            wildcards(origin, hosts, &mut migration.notes);
             let object = Ingress { metadata: *metadata, spec: object.spec.clone(), status: None };
             migration.add(&object, &[origin], comments);
             true
@@ -41,15 +40,14 @@ pub(crate) fn gateway(input: &Input<Value>, staying: &Staying, migration: &mut M
     let Input { origin, object } = input;
     let metadata: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap_or_default();
     let secrets = secrets_of_listeners(object, metadata.namespace.as_deref());
+    let hosts: Vec<_> = listeners(object).filter(|one| ends_tls(one)).filter_map(host_of).collect();
     let mut comments = Comments::default();
-    match convert(origin, &metadata, secrets, staying, &mut comments, migration) {
+    match convert(origin, &metadata, &hosts, secrets, staying, &mut comments, migration) {
         Converted::NotAsked => {
             migration.notes.push(origin.note(NoteKind::PassedOver, "nothing of cert-manager's"));
         }
         Converted::Refused => {}
         Converted::As(metadata) => {
-            let hosts = listeners(object).filter(|listener| ends_tls(listener)).filter_map(host_of);
-            wildcards(origin, hosts, &mut migration.notes);
             left_out(origin, object, migration);
             let mut object = object.clone();
             object["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
@@ -123,6 +121,7 @@ enum Converted {
 fn convert(
     origin: &Origin,
     metadata: &ObjectMeta,
+    hosts: &[&str],
     secrets: BTreeSet<SecretName>,
     staying: &Staying,
     comments: &mut Comments,
@@ -155,7 +154,8 @@ fn convert(
     metadata::say_dropped([metadata], metadata::BY_CONTROLLERS, comments);
     // Where gatecert gets none of its certificates, cert-manager has them still.
     if !secrets.is_empty() {
-        migration.notes.push(asked.removal());
+        migration.notes.push(asked.removal(hosts));
     }
+    wildcards(origin, hosts.iter().copied(), &mut migration.notes);
     Converted::As(Box::new(metadata::with(metadata, annotations)))
 }

@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The largest text, in bytes. A list of 10,000 Certificates, as `kubectl get` prints it, has about as much.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// The largest text, in bytes. A list of 50,000 Certificates, as `kubectl get` prints it, has about as much.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// The most files in all: each is read into memory as objects, one after the other.
 const MAX_FILES: usize = 4096;
 
-/// The most text in all, in bytes: four of the largest files.
+/// The most text in all, in bytes: as much as one file may have.
 const MAX_TOTAL: usize = 64 * 1024 * 1024;
 
 /// The documents of all files, and what is wrong with those that can not be read as YAML. Directories in directories are told

@@ -193,7 +193,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         goldens::the_api_server_knows_every_field,
         migration::the_api_server_takes_every_golden,
         migration::nothing_is_issued_anew,
-        migration::a_secret_is_copied_to_the_gateway,
+        migration::what_is_printed_for_ingresses_works,
         migration::pairs_become_istio_gateways,
         migration::pairs_become_gateways,
         cost::eight_writes_for_one_certificate,

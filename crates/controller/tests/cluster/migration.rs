@@ -9,7 +9,9 @@ use gatecert_acme::AccountKey;
 use gatecert_migrate::{Document, Migration, NoteKind, Options, Target, migrate};
 use gatecert_testkit::cluster::{check, service};
 use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt as _};
 use std::fs;
@@ -31,7 +33,7 @@ fn migrated(text: &str, to: Target) -> Result<Migration, Box<dyn std::error::Err
 
 /// The definitions have every field of every golden, and nothing in one is refused.
 pub(crate) async fn the_api_server_takes_every_golden(world: &World) -> Outcome {
-    world.namespaces(&["shop"]).await?;
+    world.namespaces(&["shop", "blog"]).await?;
     let mut objects = 0;
     for folder in fs::read_dir(format!("{FIXTURES}/migrate"))? {
         let folder = folder?.path();
@@ -80,9 +82,10 @@ spec:
     );
     let migration = migrated(&text, Target::Istio)?;
     let adopt = format!("kubectl -n istio-system annotate secret {NAME} gatecert.dev/adopt=true");
-    let run = prepare_secrets(world, &migration).await?;
+    replicas_of_cert_manager(world, "cert-manager").await?;
+    let run = run_all(world, &migration, NoteKind::Before).await?;
     assert!(run.contains(&adopt), "{run:?}");
-    assert_eq!(run.len(), 2, "the account's key, and consent: {run:?}");
+    assert_eq!(run.len(), 3, "cert-manager stops, the account's key, and consent: {run:?}");
     world.apply(&migration.to_yaml()?).await?;
 
     let status = world.ready("istio-system", NAME).await?.status.unwrap_or_default();
@@ -97,22 +100,48 @@ spec:
     Ok(())
 }
 
-/// Runs what is to be run of Secrets before the migration, as it is printed.
-async fn prepare_secrets(
+/// Runs what is to be run before or after the migration, as it is printed; gatecert itself is installed already.
+async fn run_all(
     world: &World,
     migration: &Migration,
+    kind: NoteKind,
 ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-    let commands = migration.notes.iter().filter(|note| note.kind == NoteKind::Before);
+    let commands = migration.notes.iter().filter(|note| note.kind == kind);
     let commands = commands.filter_map(|note| note.command.clone());
-    let commands: Vec<_> = commands.filter(|command| command.contains(" secret ")).collect();
+    let commands: Vec<_> =
+        commands.filter(|command| !command.starts_with("gatecert render install")).collect();
     for command in &commands {
         as_printed(world, command).await?;
     }
     Ok(commands)
 }
 
-/// The Secret of an annotated Ingress is given to the gateway as it is.
-pub(crate) async fn a_secret_is_copied_to_the_gateway(world: &World) -> Outcome {
+/// cert-manager in this namespace, as far as it is stopped and started; how many replicas it is to have.
+async fn replicas_of_cert_manager(
+    world: &World,
+    namespace: &str,
+) -> Result<Option<i32>, Box<dyn std::error::Error + Send + Sync>> {
+    let deployments: Api<Deployment> = Api::namespaced(world.cluster.client.clone(), namespace);
+    if deployments.get_opt("cert-manager").await?.is_none() {
+        world.namespaces(&[namespace]).await?;
+        let deployment = format!(
+            "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: cert-manager, namespace: {namespace}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: cert-manager}}}}
+  template: {{metadata: {{labels: {{app: cert-manager}}}}, spec: {{containers: [{{name: a, image: none}}]}}}}
+"
+        );
+        world.apply(&deployment).await?;
+    }
+    let deployment = deployments.get("cert-manager").await?;
+    Ok(deployment.spec.and_then(|spec| spec.replicas))
+}
+
+/// The Secret of an annotated Ingress is given to the gateway as it is, and all that is printed works, one behind the other.
+pub(crate) async fn what_is_printed_for_ingresses_works(world: &World) -> Outcome {
     let (namespace, name) = ("copied", "copied-tls");
     world.namespaces(&[namespace]).await?;
     let served = rcgen::generate_simple_self_signed(["www.copied.test".to_owned()])?;
@@ -124,25 +153,48 @@ pub(crate) async fn a_secret_is_copied_to_the_gateway(world: &World) -> Outcome 
         ..Secret::default()
     };
     secrets(world, namespace).create(&Default::default(), &theirs).await?;
-    let text = format!(
-        "
+    let ingress = |ingress: &str, class: &str, secret: &str| {
+        format!(
+            "---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {{name: www, namespace: {namespace}, annotations: {{cert-manager.io/cluster-issuer: {NAME}}}}}
+metadata:
+  name: {ingress}
+  namespace: {namespace}
+  annotations: {{cert-manager.io/cluster-issuer: {NAME}, cert-manager.io/duration: 24h}}
 spec:
-  ingressClassName: istio
-  tls: [{{hosts: [www.copied.test], secretName: {name}}}]
+  ingressClassName: {class}
+  tls: [{{hosts: [{ingress}.copied.test], secretName: {secret}}}]
   rules:
-  - host: www.copied.test
+  - host: {ingress}.copied.test
     http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 80}}}}}}}}]}}
 "
-    );
+        )
+    };
+    let text = ingress("other", "none", "other-tls") + &ingress("www", "istio", name);
+    world.apply(&text).await?;
+    let other = Secret {
+        metadata: ObjectMeta { name: Some("other-tls".into()), ..ObjectMeta::default() },
+        ..theirs.clone()
+    };
+    secrets(world, namespace).create(&Default::default(), &other).await?;
+    let cert_manager = "cert-manager-of-copied";
+    replicas_of_cert_manager(world, cert_manager).await?;
     let documents = Document::read("input.yaml", &text)?;
-    prepare_secrets(world, &migrate(&documents, &Options::default())).await?;
+    let options = Options { cert_manager_namespace: cert_manager.to_owned(), ..Options::default() };
+    let migration = migrate(&documents, &options);
+    run_all(world, &migration, NoteKind::Before).await?;
+    assert_eq!(replicas_of_cert_manager(world, cert_manager).await?, Some(0));
     let copied = secrets(world, "istio-system").get(name).await?;
     assert_eq!(copied.data, theirs.data);
     assert_eq!(copied.type_, theirs.type_);
     assert_eq!(copied.annotations().get("gatecert.dev/adopt").map(String::as_str), Some("true"));
+    run_all(world, &migration, NoteKind::After).await?;
+    let ingresses: Api<Ingress> = Api::namespaced(world.cluster.client.clone(), namespace);
+    assert!(ingresses.get_opt("www").await?.is_none(), "it is there still");
+    let other = ingresses.get("other").await?;
+    assert!(!other.annotations().keys().any(|key| key.starts_with("cert-manager.io/")), "{other:?}");
+    ingresses.delete("other", &Default::default()).await?;
     Ok(())
 }
 
