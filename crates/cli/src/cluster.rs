@@ -35,7 +35,11 @@ async fn answers(client: &Client, server: &str) -> Result<(), Failure> {
         // Who may not ask for that may ask for something else.
         Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
         Err(error) => {
-            let message = format!("the API server {server} does not answer: {}", chain(&error));
+            let what = match &error {
+                kube::Error::SerdeError(_) => "is no API server",
+                _ => "can not be asked",
+            };
+            let message = format!("{server}, the kubeconfig's API server, {what}: {}", chain(&error));
             Err(Failure { message, ..Failure::local("cluster", &error) }.hint(HINT))
         }
     }

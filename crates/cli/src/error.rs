@@ -140,7 +140,14 @@ impl From<AccountError> for Failure {
             AccountError::DoesNotExist => {
                 Some("the CA knows no account of this key: is it the right --server?".to_owned())
             }
-            _ => error.request().and_then(of_request),
+            // What it can not be created by is another thing.
+            AccountError::Create(source) => of_request(source),
+            _ => error.request().and_then(|request| match request {
+                RequestError::Problem { problem, .. } if problem.kind == ProblemKind::Unauthorized => {
+                    Some(NO_ACCOUNT.to_owned())
+                }
+                request => of_request(request),
+            }),
         };
         Self { hint, retry: Some(error.retry()), ..Self::local("account", &error) }
     }
@@ -173,7 +180,8 @@ impl From<ObtainError> for Failure {
     }
 }
 
-/// What helps against an account that a CA does not take any more.
+/// What helps against an account that a CA does not take any more: so it refuses all that comes from one that was deactivated
+/// (RFC 8555 section 7.3.6).
 const NO_ACCOUNT: &str = "if the account was deactivated, move its folder below `accounts` away: the next `gatecert issue` makes \
                           another";
 
@@ -196,8 +204,6 @@ pub(crate) fn of_request(error: &RequestError) -> Option<String> {
             ProblemKind::UserActionRequired => {
                 problem.instance.as_ref().map(|url| format!("somebody has to visit {url}"))
             }
-            // So a CA refuses all that comes from an account that was deactivated (RFC 8555 section 7.3.6).
-            ProblemKind::Unauthorized => Some(NO_ACCOUNT.to_owned()),
             _ => None,
         },
         _ => None,

@@ -53,13 +53,15 @@ fn same_elsewhere(session: &Session, order: &Order) {
     let others = session.store.list().unwrap_or_default();
     let names: BTreeSet<_> = order.identifiers.iter().map(ToString::to_string).collect();
     let same = others.iter().filter(|one| one.name != order.name).find(|one| {
-        let is_same = |record: &Record| record.identifiers.iter().cloned().collect::<BTreeSet<_>>() == names;
+        let is_same = |record: &Record| {
+            record.server == order.authority.server
+                && record.identifiers.iter().cloned().collect::<BTreeSet<_>>() == names
+        };
         one.record.as_ref().is_ok_and(is_same)
     });
     if let Some(same) = same {
         session.output.warning(&format!(
-            "certificate `{}` has the same names, of which Let's Encrypt issues five a week: the first -d names the one that \
-             is meant",
+            "certificate `{}` has the same names, and CAs count both together: the first -d names the one that is meant",
             same.name
         ));
     }

@@ -82,7 +82,8 @@ impl Output {
     /// Bytes for standard output. A reader that went away has read enough.
     ///
     /// # Errors
-    /// What is printed is lost, in whole or in part: a disk that is full, a descriptor that is closed.
+    /// What is printed is lost, in whole or in part, as on a disk that is full. Nothing is said where nobody wants it: in front of
+    /// a reader that went away, or with standard output closed.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = anstream::stdout();
         match out.write_all(bytes).and_then(|()| out.flush()) {

@@ -86,11 +86,16 @@ fn log_filter(text: &str) -> Result<String, ParseError> {
     text.parse::<Targets>().map(|_| text)
 }
 
+/// Whether somebody sees the colours of the log, and wants them (<https://no-color.org>).
+fn is_coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+}
+
 impl Options {
     /// Begins the log, on standard error. A second call changes nothing.
     pub fn start_log(&self) {
         let filter = self.log.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
-        let log = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+        let log = fmt::layer().with_ansi(is_coloured()).with_writer(std::io::stderr);
         let filtered = tracing_subscriber::registry().with(filter);
         let _ = match self.log_json {
             true => filtered.with(log.json()).try_init(),

@@ -18,6 +18,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use kube::{Api, Client, Config};
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -60,6 +61,10 @@ pub async fn run_until_signal(options: Options, clock: Arc<dyn Clock>) -> ExitCo
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", chain(&error));
+            if !tracing::enabled!(tracing::Level::ERROR) {
+                // The filter of the log leaves it out, and nobody ends for no reason.
+                let _ = writeln!(std::io::stderr(), "error: {}", chain(&error));
+            }
             ExitCode::FAILURE
         }
     }

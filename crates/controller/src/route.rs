@@ -147,6 +147,8 @@ pub struct Refusal {
 pub enum Subject {
     /// What serves the name, which [`explain()`] tells.
     Doors,
+    /// Nothing of what the solver is for takes the name on port 80.
+    Nowhere(SolverKind),
     /// The issuer: `spec.acme.allow` of a ClusterIssuer, or the solvers, none of which is for the name.
     Issuer,
     /// A gateway that the solver names. It does not take the name on port 80, or is not there.
@@ -165,6 +167,20 @@ pub enum Subject {
         /// The labels of the Pods that a Service should lead to; empty where it is not chosen by labels.
         pods: BTreeMap<String, String>,
     },
+}
+
+/// What a solver puts a challenge on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SolverKind {
+    /// Whatever serves the name.
+    Auto,
+    /// Gateways of Istio.
+    Istio,
+    /// Gateways of the Gateway API, and ListenerSets.
+    GatewayApi,
+    /// Ingresses of a class.
+    Ingress,
 }
 
 /// Kinds of refusals; their names are the reasons of conditions.

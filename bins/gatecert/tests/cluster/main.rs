@@ -66,6 +66,7 @@ fn trials(world: Option<(Arc<Runtime>, Arc<World>)>) -> Vec<Trial> {
         doctor::what_the_certificate_says,
         doctor::what_may_not_be_read,
         gateway::nobody_serves_it,
+        gateway::no_solver_is_for_it,
         gateway::no_pod_is_ready,
         gateway::another_namespaces,
         gateway::a_redirect,

@@ -61,7 +61,9 @@ fn a_cluster_that_is_not_there_is_named() {
         assert!(none.contains("hint: name a file with --kubeconfig"), "{none}");
         let silent = run(Some(&kubeconfig));
         assert!(
-            silent.contains(&format!("error: the API server https://{nowhere} does not answer: ")),
+            silent.contains(&format!(
+                "error: https://{nowhere}, the kubeconfig's API server, can not be asked: "
+            )),
             "{silent}"
         );
     }

@@ -221,8 +221,10 @@ fn systemd_knows_each_line_of_the_unit() {
         std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
     match verify {
         Ok(output) => {
-            let warned = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && warned.is_empty(), "{warned}");
+            // It looks at units of the machine too.
+            let all = String::from_utf8_lossy(&output.stderr);
+            let warned: Vec<_> = all.lines().filter(|line| line.contains("gatecert.service")).collect();
+            assert!(output.status.success() && warned.is_empty(), "{all}");
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             eprintln!("this machine has no systemd-analyze");

@@ -114,7 +114,7 @@ impl Page {
 
     /// A page whose blocks are no scene's: they are compiled as tests of a crate, or are an example that `cargo xtask examples`
     /// runs and `cargo xtask package` builds.
-    fn parse_compiled(name: &str, text: &str) -> Result<Self> {
+    pub(crate) fn parse_compiled(name: &str, text: &str) -> Result<Self> {
         let (mut blocks, mut inlines, mut links): (Vec<Block>, _, _) = (Vec::new(), Vec::new(), Vec::new());
         let line_of = |offset: usize| text[..offset].matches('\n').count() + 1;
         let mut is_inside = false;

@@ -1,7 +1,7 @@
 //! Commands in the middle of a sentence, which readers copy too.
 
 use super::excused::is_excused;
-use super::page::{Inline, Page};
+use super::page::{Command, Inline, Page};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -23,6 +23,7 @@ const TASK: &str = "cargo xtask ";
 pub(crate) fn all_is_tried(pages: &[Page]) -> Result<()> {
     let printed = printed(pages)?;
     for page in pages {
+        of_programmers(page)?;
         for Inline { line, text } in &page.inlines {
             let is_known = || is_excused(text) || printed.contains(text);
             if let Some(task) = text.strip_prefix(TASK) {
@@ -32,6 +33,18 @@ pub(crate) fn all_is_tried(pages: &[Page]) -> Result<()> {
                     "{}: nothing tries `{text}`: write it into a block, or excuse it in readme/excused.rs",
                     page.place(*line)
                 );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Blocks that no scene runs have no commands but those that are run elsewhere.
+fn of_programmers(page: &Page) -> Result<()> {
+    for block in page.blocks.iter().filter(|block| block.is_console() && block.scene.is_none()) {
+        for Command { line, text, .. } in block.all_commands()? {
+            if !is_excused(&text) && !crate::examples::are_run_by(&text) {
+                bail!("{}: nothing runs `{text}`: excuse it in readme/excused.rs", page.place(line));
             }
         }
     }
@@ -109,6 +122,20 @@ mod tests {
         assert!(error.to_string().starts_with("page.md:2: nothing tries `gatecert status -A`"), "{error}");
         let block = "```console\n$ gatecert status -A    # all of them\n```\n";
         all_is_tried(&page(&format!("`gatecert status -A`\n\n{block}"))).unwrap();
+    }
+
+    #[test]
+    fn what_no_scene_runs_is_told() {
+        let of = |command: &str| {
+            let text = format!("```console\n$ {command}\n```\n");
+            all_is_tried(&[Page::parse_compiled("page.md", &text).unwrap()])
+        };
+        of("cargo run -p gatecert-acme --example issue -- URL").unwrap();
+        let error = of("cargo add gatecert-acme").unwrap_err();
+        assert!(
+            error.to_string().starts_with("page.md:2: nothing runs `cargo add gatecert-acme`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod tests;
 use super::issuer::Meant;
 use super::kind::Kind;
 use super::report::Verdict;
-use gatecert_controller::route::{Door, GatewayName, Placement, Refusal, RefusalReason, Subject};
+use gatecert_controller::route::{Door, GatewayName, Placement, Refusal, RefusalReason};
 use gatecert_render::{CHALLENGE_PATH, ObjectName, gateway_api, istio};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,10 +116,7 @@ fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Verdict {
     if let Some(gateway) = facts.doors.iter().find_map(|door| door.gateways.first()) {
         verdict = verdict.object(gateway.to_string());
     }
-    let command = match (fix::refused(facts, refusal), &refusal.subject) {
-        (None, Subject::Doors) if kind == Kind::GatewayMissing => Some(server_for(&facts.host)),
-        (command, _) => command,
-    };
+    let command = fix::refused(facts, refusal);
     let both = Some(fix.to_owned()).filter(|fix| !fix.is_empty()).into_iter().chain(command);
     let both: Vec<_> = both.collect();
     if both.is_empty() { verdict } else { verdict.fix(both.join("\n")) }
@@ -128,12 +125,6 @@ fn refused(facts: &GatewayFacts, refusal: &Refusal) -> Verdict {
 /// Gateways in a sentence.
 fn listed(gateways: &[GatewayName]) -> String {
     gateways.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn server_for(host: &str) -> String {
-    format!(
-        "servers of an Istio Gateway:\n- port: {{number: 80, name: http, protocol: HTTP}}\n  hosts: [{host}]"
-    )
 }
 
 /// Routes of others that come before a challenge's and take its path.

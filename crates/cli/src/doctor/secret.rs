@@ -77,10 +77,13 @@ fn not_read(facts: &SecretFacts, publishing: &Publishing) -> Option<Verdict> {
 fn brought_together(facts: &SecretFacts, publishing: &Publishing, read: &ObjectName) -> String {
     let Publishing { certificate, secret, .. } = publishing;
     if let Some(other) = facts.secrets.get(read).and_then(|found| others(found, certificate)) {
-        return format!(
-            "Certificate {other} writes that one: give the name a server of its own, with credentialName {} in namespace {}",
-            secret.name, secret.namespace
-        );
+        return format!("Certificate {other} writes that one: {}", apart(facts, publishing));
+    }
+    // Whoever has those names would lose them.
+    if let Some(Ok(Some(found))) = facts.secrets.get(read)
+        && content(found, facts.now).is_ok_and(|found| !is_for(&found, &facts.host))
+    {
+        return apart(facts, publishing);
     }
     let write = |fields: Value| merged("certificates.gatecert.dev", certificate, &json!({"spec": fields}));
     if secret.namespace == read.namespace {
@@ -100,6 +103,20 @@ fn brought_together(facts: &SecretFacts, publishing: &Publishing, read: &ObjectN
          there:\n{consent}{command}",
         read.namespace
     )
+}
+
+/// How a Certificate's own Secret is read beside one for other names.
+fn apart(facts: &SecretFacts, Publishing { secret, .. }: &Publishing) -> String {
+    format!(
+        "give {} a server of its own, with credentialName {} in namespace {}",
+        facts.host.value(),
+        secret.name,
+        secret.namespace
+    )
+}
+
+fn is_for(found: &CertificateFacts, host: &Identifier) -> bool {
+    found.identifiers.iter().any(|one| covers(one, host))
 }
 
 /// The other Certificate that has written a Secret.
@@ -251,7 +268,7 @@ fn names(
     found: &CertificateFacts,
 ) -> Verdict {
     let all: Vec<_> = found.identifiers.iter().map(ToString::to_string).collect();
-    if !found.identifiers.iter().any(|one| covers(one, &facts.host)) {
+    if !is_for(found, &facts.host) {
         let text = format!(
             "its certificate is for {}, not for {}: browsers refuse it",
             all.join(", "),
@@ -259,7 +276,7 @@ fn names(
         );
         return Verdict::fail(Kind::SecretNames, text).fix(match (publishing, &facts.certificate) {
             (Some(one), _) => reissued(one),
-            (None, Some(one)) => brought_together(facts, one, name),
+            (None, Some(one)) => apart(facts, one),
             (None, None) => with_its_own(facts, name),
         });
     }
@@ -473,7 +490,10 @@ mod tests {
             "{facts:?}"
         );
         facts.certificate = write("another");
-        assert!(fix(&facts).contains(r#"-p '{"spec":{"secretName":"www-tls"}}'"#), "{facts:?}");
+        // Whoever has the other names keeps them.
+        let apart = "give www.example.com a server of its own, with credentialName another in namespace shop";
+        assert_eq!(fix(&facts), apart);
+        assert_eq!(verdicts(&facts)[0].fix.as_deref(), Some(apart));
         facts.certificate = None;
         let own = fix(&facts);
         assert!(own.contains("credentialName www-tls-own:\nkubectl create -f -"), "{own}");

@@ -104,8 +104,9 @@ impl Config {
 impl Config {
     /// Whether this machine has what it needs, as far as looking at it tells.
     pub(super) fn is_possible(&self) -> Result<(), Failure> {
-        if self.store.exists() && !self.store.is_dir() {
-            let message = format!("`store`: `{}` is a file", self.store.display());
+        let there = self.store.ancestors().find(|folder| folder.exists());
+        if let Some(file) = there.filter(|there| !there.is_dir()) {
+            let message = format!("`store`: `{}` is a file", file.display());
             return Err(Failure::usage(message).hint("move it away, or choose another directory"));
         }
         Ok(())

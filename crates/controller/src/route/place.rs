@@ -3,7 +3,8 @@
 use super::others::Others;
 use super::{
     BypassPlace, GatewayName, HttpRoutePlace, IngressPlace, Placement, Probe, Question, Refusal,
-    RefusalReason, Subject, VirtualServicePlace, entitlement, gateway_api, ingress, istio, solver,
+    RefusalReason, SolverKind, Subject, VirtualServicePlace, entitlement, gateway_api, ingress, istio,
+    solver,
 };
 use crate::cluster::Cluster;
 use gatecert_api::Http01Solver;
@@ -134,7 +135,7 @@ fn find(ask: &Ask<'_>) -> Found {
     let Some(solver) = solver else { return Found::refused(ask.without_solver()) };
     let mut found = by_solver(ask, solver);
     if found.is_empty() {
-        found.refusals.push(ask.refusal(RefusalReason::NoGateway, nowhere(ask, solver)));
+        found.refusals.push(nowhere(ask, solver));
     }
     found
 }
@@ -167,22 +168,22 @@ fn by_solver(ask: &Ask<'_>, solver: &Http01Solver) -> Found {
 }
 
 /// Why nothing was found.
-fn nowhere(ask: &Ask<'_>, solver: &Http01Solver) -> String {
+fn nowhere(ask: &Ask<'_>, solver: &Http01Solver) -> Refusal {
     let host = ask.host;
-    if solver.istio.is_some() {
-        return format!(
-            "no Istio Gateway serves {host} on port 80: add it to the hosts of an HTTP server there"
-        );
-    }
-    if solver.gateway_api.is_some() {
-        return format!(
-            "no Gateway has an HTTP listener on port 80 for {host}: add one, or a hostname to one"
-        );
-    }
-    format!(
-        "no gateway serves {host} on port 80: add it to an HTTP server of an Istio Gateway, to an HTTP listener of a \
-         Gateway, or to an Ingress"
-    )
+    let (kind, message) = if solver.istio.is_some() {
+        let text = "no Istio Gateway serves {} on port 80: add it to the hosts of an HTTP server there";
+        (SolverKind::Istio, text)
+    } else if solver.gateway_api.is_some() {
+        let text = "no Gateway has an HTTP listener on port 80 for {}: add one, or a hostname to one";
+        (SolverKind::GatewayApi, text)
+    } else {
+        let kind = if solver.ingress.is_some() { SolverKind::Ingress } else { SolverKind::Auto };
+        let text = "no gateway serves {} on port 80: add it to an HTTP server of an Istio Gateway, to an HTTP listener of a \
+                    Gateway, or to an Ingress";
+        (kind, text)
+    };
+    let refusal = ask.refusal(RefusalReason::NoGateway, message.replace("{}", host));
+    Refusal { subject: Subject::Nowhere(kind), ..refusal }
 }
 
 /// The gateways that serve a name by one pattern.

@@ -5,8 +5,10 @@ use super::fix::{ISTIO_GATEWAYS, istio_gateway};
 use super::listeners::Holder;
 use crate::doctor::cluster::name_of;
 use crate::doctor::report::patched;
-use gatecert_controller::route::{GatewayName, Refusal, Subject};
+use gatecert_controller::route::{GatewayName, Refusal, SolverKind, Subject};
 use gatecert_render::ObjectName;
+use gatecert_render::gateway_api::Listener;
+use gatecert_render::istio::Server;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,19 +16,60 @@ use std::net::IpAddr;
 /// The port that the CA asks (RFC 8555 section 8.3).
 const HTTP: u16 = 80;
 
+/// The class of Istio's Gateways inside a mesh, by which no client from outside comes.
+const WAYPOINT: &str = "istio-waypoint";
+
 /// The command for the gateway that the solver names, that has the name on another port, or that is the only one; or for the
 /// issuer, where none of its solvers is for the name.
 pub(super) fn added(facts: &GatewayFacts, refusal: &Refusal) -> Option<String> {
     match &refusal.subject {
         Subject::Issuer => with_solver(facts),
         Subject::Named(gateway) => on(facts, gateway),
-        // Elsewhere on port 80 it is on a gateway that the solver is not for.
-        _ if facts.doors.iter().any(|door| door.port == HTTP) => None,
-        _ => {
-            let mut having = facts.doors.iter().flat_map(|door| &door.gateways);
-            having.find_map(|gateway| on(facts, gateway)).or_else(|| on(facts, &only(facts)?))
+        Subject::Nowhere(kind) => {
+            let is_fitting = |gateway: &&GatewayName| is_for(*kind, gateway);
+            let mut having = facts.doors.iter().flat_map(|door| &door.gateways).filter(is_fitting);
+            let having = having.find_map(|gateway| on(facts, gateway));
+            having.or_else(|| on_only(facts, *kind)).or_else(|| in_words(facts, *kind))
         }
+        _ => None,
     }
+}
+
+/// Whether a solver puts challenges there.
+fn is_for(kind: SolverKind, gateway: &GatewayName) -> bool {
+    match gateway {
+        GatewayName::Istio(_) => matches!(kind, SolverKind::Istio | SolverKind::Auto),
+        GatewayName::GatewayApi(_) | GatewayName::ListenerSet(_) => {
+            matches!(kind, SolverKind::GatewayApi | SolverKind::Auto)
+        }
+        _ => false,
+    }
+}
+
+/// The command for the only Gateway. Whether clients come in by it nobody has said.
+fn on_only(facts: &GatewayFacts, kind: SolverKind) -> Option<String> {
+    let of_istio = facts.istio_gateways.iter().map(|one| GatewayName::Istio(name_of(&**one)));
+    let of_api = facts.gateways.iter().filter(|one| one.spec.gateway_class_name != WAYPOINT);
+    let of_api = of_api.map(|one| GatewayName::GatewayApi(name_of(&**one)));
+    let mut all = of_istio.chain(of_api).filter(|gateway| is_for(kind, gateway));
+    let (first, None) = (all.next()?, all.next()) else { return None };
+    Some(format!("if clients come in by {first}:\n{}", on(facts, &first)?))
+}
+
+/// What to write, where nobody but the reader knows into which Gateway.
+fn in_words(facts: &GatewayFacts, kind: SolverKind) -> Option<String> {
+    let host = host_of_server(facts);
+    let is_istio = matches!(kind, SolverKind::Istio | SolverKind::Auto);
+    is_istio.then(|| {
+        format!(
+            "servers of an Istio Gateway:\n- port: {{number: 80, name: http, protocol: HTTP}}\n  hosts: [{host}]"
+        )
+    })
+}
+
+/// What Istio's Gateways list it by: no address.
+fn host_of_server(facts: &GatewayFacts) -> String {
+    if facts.host.parse::<IpAddr>().is_ok() { "'*'".to_owned() } else { facts.host.clone() }
 }
 
 /// A solver more in the issuer, for this name.
@@ -41,14 +84,6 @@ fn with_solver(facts: &GatewayFacts) -> Option<String> {
     Some(patched(resource, &ObjectName::new(namespace, &issuer.reference.name), None, &operations))
 }
 
-/// The Gateway, where there is no other.
-fn only(facts: &GatewayFacts) -> Option<GatewayName> {
-    let of_istio = facts.istio_gateways.iter().map(|one| GatewayName::Istio(name_of(&**one)));
-    let mut all = of_istio.chain(facts.gateways.iter().map(|one| GatewayName::GatewayApi(name_of(&**one))));
-    let first = all.next()?;
-    all.next().is_none().then_some(first)
-}
-
 fn on(facts: &GatewayFacts, gateway: &GatewayName) -> Option<String> {
     match gateway {
         GatewayName::Istio(name) => on_server(facts, gateway, name),
@@ -57,37 +92,45 @@ fn on(facts: &GatewayFacts, gateway: &GatewayName) -> Option<String> {
     }
 }
 
-/// A host more for its plain server, or a server where it has none.
+/// A host more for its plain server, or a server where it has none that does not redirect.
 fn on_server(facts: &GatewayFacts, gateway: &GatewayName, name: &ObjectName) -> Option<String> {
     let gateway = istio_gateway(facts, gateway)?;
     let servers = &gateway.spec.servers;
-    let is_plain =
-        servers.iter().position(|server| server.is_http() && server.port.number == u32::from(HTTP));
-    let operation = match is_plain {
-        Some(at) => json!({"op": "add", "path": format!("/spec/servers/{at}/hosts/-"), "value": facts.host}),
+    let host = host_of_server(facts);
+    let host = host.trim_matches('\'');
+    let is_plain = |server: &Server| {
+        server.is_http() && !server.is_redirecting() && server.port.number == u32::from(HTTP)
+    };
+    let operation = match servers.iter().position(is_plain) {
+        Some(at) => json!({"op": "add", "path": format!("/spec/servers/{at}/hosts/-"), "value": host}),
         None => {
             let port = free_name("http", servers.iter().map(|server| &server.port.name));
-            let server = json!({
-                "port": {"number": HTTP, "name": port, "protocol": "HTTP"},
-                "hosts": [facts.host],
-            });
+            let server = json!({"port": {"number": HTTP, "name": port, "protocol": "HTTP"}, "hosts": [host]});
             json!({"op": "add", "path": "/spec/servers/-", "value": server})
         }
     };
     Some(patched(ISTIO_GATEWAYS, name, gateway.metadata.generation, &[operation]))
 }
 
-/// A listener more, which takes the routes that the name's other listener takes.
+/// A listener more beside the one that has the name, for the routes that it takes.
 fn on_listener(facts: &GatewayFacts, gateway: &GatewayName) -> Option<String> {
-    let holder = Holder::find(facts, gateway)?;
+    let hosts: BTreeSet<_> = facts.doors.iter().map(|door| door.host.as_str()).collect();
+    let has = |one: &&Listener| hosts.contains(one.hostname.as_deref().unwrap_or("*"));
+    let own = Holder::find(facts, gateway)?;
+    // What is told to be the Gateway's may be of one of its ListenerSets.
+    let sets = facts.listener_sets.iter().map(|one| GatewayName::ListenerSet(name_of(&**one)));
+    let sets = sets.filter_map(|name| Holder::find(facts, &name));
+    let is_own = hosts.is_empty() || own.listeners.iter().any(|one| has(&one));
+    let of_set = (!is_own).then(|| sets.into_iter().find(|set| set.listeners.iter().any(|one| has(&one))));
+    let holder = of_set.flatten().unwrap_or(own);
+
     let name = free_name("http", holder.listeners.iter().map(|one| &one.name));
     let mut listener = json!({"name": name, "port": HTTP, "protocol": "HTTP"});
     if facts.host.parse::<IpAddr>().is_err() {
         listener["hostname"] = json!(facts.host);
     }
-    let hosts: BTreeSet<_> = facts.doors.iter().map(|door| Some(door.host.as_str())).collect();
-    let same = holder.listeners.iter().find(|one| hosts.contains(&one.hostname.as_deref()));
-    if let Some(allowed) = same.and_then(|one| one.allowed_routes.as_ref()) {
+    let allowed = holder.listeners.iter().find(has).and_then(|one| one.allowed_routes.as_ref());
+    if let Some(allowed) = allowed {
         listener["allowedRoutes"] = json!({"namespaces": allowed.namespaces});
     }
     let operation = json!({"op": "add", "path": "/spec/listeners/-", "value": listener});

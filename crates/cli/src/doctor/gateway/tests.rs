@@ -1,5 +1,5 @@
 use super::*;
-use gatecert_controller::route::TakenRoute;
+use gatecert_controller::route::{SolverKind, Subject, TakenRoute};
 use serde_json::json;
 
 #[test]
@@ -280,6 +280,7 @@ fn a_name_comes_in_on_port_80_by_a_command() {
             change(facts);
         })
     };
+    let nowhere = || Subject::Nowhere(SolverKind::Auto);
     let a = "kubectl -n infra patch gateways.networking.istio.io/a --type=json -p ";
     let host = r#"[{"op":"add","path":"/spec/servers/1/hosts/-","value":"www.example.com"}]"#;
     let server = r#"[{"op":"add","path":"/spec/servers/-","value":{"port":{"number":80,"name":"http-1","protocol":"HTTP"},"hosts":["www.example.com"]}}]"#;
@@ -288,23 +289,40 @@ fn a_name_comes_in_on_port_80_by_a_command() {
         facts.istio_gateways =
             vec![istio_gateway("b", json!([])), istio_gateway("a", json!([https(&["www.example.com"])]))];
     };
-    assert_eq!(missing(Subject::Doors, &on_443), format!("{a}'{server}'"));
+    assert_eq!(missing(nowhere(), &on_443), format!("{a}'{server}'"));
     let has_plain = |facts: &mut GatewayFacts| {
         let servers = json!([https(&["www.example.com"]), http(&["other.test"], json!(null))]);
         facts.istio_gateways = vec![istio_gateway("a", servers)];
     };
-    assert_eq!(missing(Subject::Doors, &has_plain), format!("{a}'{host}'"));
+    assert_eq!(
+        missing(nowhere(), &has_plain),
+        format!("if clients come in by Gateway infra/a:\n{a}'{host}'")
+    );
+    let redirects = |facts: &mut GatewayFacts| {
+        let redirect = http(&["other.test"], json!({"httpsRedirect": true}));
+        facts.istio_gateways = vec![istio_gateway("a", json!([redirect]))];
+    };
+    assert!(missing(nowhere(), &redirects).contains("/spec/servers/-"), "a redirect leads nowhere");
+    // What the solver is not for helps nothing.
+    for kind in [SolverKind::GatewayApi, SolverKind::Ingress] {
+        assert_eq!(missing(Subject::Nowhere(kind), &on_443), "", "{kind:?}");
+    }
+    let of_address = missing(nowhere(), &|facts: &mut GatewayFacts| {
+        has_plain(facts);
+        facts.host = "192.0.2.1".into();
+    });
+    assert!(of_address.contains(r#""value":"*""#), "{of_address}");
     // One of several is nobody's but the reader's to choose.
     let several = |facts: &mut GatewayFacts| {
         facts.istio_gateways = vec![istio_gateway("a", json!([])), istio_gateway("b", json!([]))];
     };
-    assert_eq!(missing(Subject::Doors, &several), server_for("www.example.com"));
+    assert!(missing(nowhere(), &several).ends_with("hosts: [www.example.com]"));
     assert_eq!(missing(Subject::Named(istio("a")), &several), format!("{a}'{server}'"));
     assert_eq!(missing(Subject::Named(istio("none")), &several), "");
 
     let listener = r#"{"name":"http-2","port":80,"protocol":"HTTP","hostname":"www.example.com","allowedRoutes":{"namespaces":{"from":"All"}}}"#;
     let edge = GatewayName::GatewayApi(ObjectName::new("infra", "edge"));
-    let patch = missing(Subject::Doors, &|facts: &mut GatewayFacts| {
+    let patch = missing(nowhere(), &|facts: &mut GatewayFacts| {
         facts.doors = vec![Door { gateways: vec![edge.clone()], ..door(443, &[]) }];
         facts.gateways = vec![api_gateway()];
     });
@@ -319,9 +337,46 @@ fn a_name_comes_in_on_port_80_by_a_command() {
 }
 
 #[test]
+fn a_listener_takes_the_routes_of_the_one_that_has_the_name() {
+    let of = |gateway: Value, set: Option<Value>| {
+        commands(RefusalReason::NoGateway, Subject::Nowhere(SolverKind::GatewayApi), |facts| {
+            let edge = GatewayName::GatewayApi(ObjectName::new("infra", "edge"));
+            facts.doors = vec![Door { gateways: vec![edge], host: "*".into(), ..door(443, &[]) }];
+            facts.gateways = vec![Arc::new(serde_json::from_value(gateway).unwrap())];
+            facts.listener_sets =
+                set.into_iter().map(|set| Arc::new(serde_json::from_value(set).unwrap())).collect();
+        })
+    };
+    let for_all = json!({
+        "name": "https", "port": 443, "protocol": "HTTPS", "allowedRoutes": {"namespaces": {"from": "All"}},
+    });
+    let object = |kind: &str, name: &str, spec: Value| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name, "namespace": "infra"}, "spec": spec,
+        })
+    };
+    let gateway = |listeners: Value| {
+        object("Gateway", "edge", json!({"gatewayClassName": "istio", "listeners": listeners}))
+    };
+    let open = of(gateway(json!([for_all])), None);
+    assert!(open.contains(r#""allowedRoutes":{"namespaces":{"from":"All"}}"#), "{open}");
+    let set = json!({"parentRef": {"name": "edge"}, "listeners": [for_all]});
+    let of_set = of(gateway(json!([])), Some(object("ListenerSet", "more", set)));
+    assert!(
+        of_set.starts_with("kubectl -n infra patch listenersets.gateway.networking.k8s.io/more "),
+        "{of_set}"
+    );
+    assert!(of_set.contains(r#""allowedRoutes":{"namespaces":{"from":"All"}}"#), "{of_set}");
+}
+
+#[test]
 fn an_issuer_gets_a_solver_for_the_name() {
     let solver = commands(RefusalReason::NoGateway, Subject::Issuer, |facts| {
-        facts.issuer = Some(cluster_issuer(json!(null)));
+        let mut issuer = cluster_issuer(json!(null));
+        let other = json!([{"selector": {"dnsZones": ["other.test"]}, "http01": {"auto": {}}}]);
+        issuer.found.as_mut().unwrap().0.solvers = Some(serde_json::from_value(other).unwrap());
+        facts.issuer = Some(issuer);
     });
     assert_eq!(
         solver,
