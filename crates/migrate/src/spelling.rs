@@ -126,14 +126,15 @@ fn misfit_of_number(node: &Node, schema: &Value, path: &str) -> Option<String> {
     if parts(schema).flat_map(types).any(|other| other == "number") {
         return None;
     }
-    if number.as_f64().is_some_and(|number| number.fract() != 0.0) {
-        return Some(format!("{} is {number} and has to be a whole number", word(path)));
-    }
     let (least, most) = match whole["format"].as_str().unwrap_or_default() {
         "int32" => (i64::from(i32::MIN), i64::from(i32::MAX)),
         "uint32" => (0, i64::from(u32::MAX)),
         _ => (i64::MIN, i64::MAX),
     };
+    let is_fraction = |number: f64| number.fract() != 0.0 || (least as f64..=most as f64).contains(&number);
+    if number.is_f64() && number.as_f64().is_some_and(is_fraction) {
+        return Some(format!("{} is {number} and has to be a whole number, in digits alone", word(path)));
+    }
     let is_in_range = number.as_i64().is_some_and(|number| (least..=most).contains(&number));
     (!is_in_range).then(|| format!("{} is out of range: it has to be from {least} to {most}", word(path)))
 }
@@ -218,7 +219,8 @@ mod tests {
         });
         let text = "srver: x\nlabels: {a: true, b: c}\nlist:\n- {a: [1], b: 2}\n- text
 small: 3000000000\nlarge: 99999999999999999999\nport: -1\n---
-server: a\nname: b\nsmall: 1.5\nlarge: true\nport: http\n";
+server: a\nname: b\nsmall: 1.5\nlarge: true\nport: http\n---
+server: a\nname: b\nsmall: 2048.0\nlarge: 1e20\nport: 1e0\n";
         let documents = Document::read("f", text).unwrap();
         let errors: Vec<_> = documents.iter().flat_map(|document| check(document, &schema)).collect();
         let hinted: Vec<_> =
@@ -236,8 +238,11 @@ server: a\nname: b\nsmall: 1.5\nlarge: true\nport: http\n";
                 "f:7:8: `large` is out of range: it has to be from -9223372036854775808 to 9223372036854775807",
                 "f:8:7: `port` is out of range: it has to be from 0 to 4294967295",
                 "f:1:1: `name` is missing",
-                "f:12:8: `small` is 1.5 and has to be a whole number",
+                "f:12:8: `small` is 1.5 and has to be a whole number, in digits alone",
                 "f:13:8: `large` is true or false and has to be a number",
+                "f:18:8: `small` is 2048.0 and has to be a whole number, in digits alone",
+                "f:19:8: `large` is out of range: it has to be from -9223372036854775808 to 9223372036854775807",
+                "f:20:7: `port` is 1.0 and has to be a whole number, in digits alone",
             ]
         );
     }
