@@ -10,7 +10,7 @@ use crate::migration::Comments;
 use crate::note::{Note, NoteKind, Origin, kubectl};
 use crate::spelling::{did_you_mean, nearest};
 use gatecert_api::{Algorithm, annotation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All that are known.
 const KNOWN: [&str; 41] = [
@@ -133,14 +133,35 @@ pub(crate) fn can_be_proved(host: &str) -> bool {
     !host.starts_with('*')
 }
 
+/// The same of all hosts of a Secret. With any other one, the Secret can not be handed over.
+pub(crate) fn are_proved(hosts: &BTreeSet<String>) -> bool {
+    hosts.iter().all(|host| can_be_proved(host))
+}
+
+/// A namespace, where one is known, and the name of a Secret in it.
+pub(crate) type SecretName = (Option<String>, String);
+
+/// The Secrets that annotations ask for, with their hosts.
+pub(crate) type Secrets = BTreeMap<SecretName, BTreeSet<String>>;
+
 /// Tells of the hosts that an annotated object has its certificate for, and that gatecert leaves out.
-pub(crate) fn wildcards<'a>(origin: &Origin, hosts: impl Iterator<Item = &'a str>, notes: &mut Vec<Note>) {
-    let wildcards: std::collections::BTreeSet<_> =
-        hosts.filter(|host| !can_be_proved(host)).map(word).collect();
+pub(crate) fn wildcards(origin: &Origin, secrets: &Secrets, notes: &mut Vec<Note>) {
+    let hosts = secrets.values().flatten();
+    let wildcards: BTreeSet<_> = hosts.filter(|host| !can_be_proved(host)).map(|host| word(host)).collect();
     if !wildcards.is_empty() {
         let text = format!(
             "{} can not be proved by HTTP-01 and gets no certificate: name each host, or leave this to cert-manager",
             wildcards.into_iter().collect::<Vec<_>>().join(", ")
+        );
+        notes.push(origin.not_migrated(text));
+    }
+    let is_mixed =
+        |hosts: &BTreeSet<String>| !are_proved(hosts) && hosts.iter().any(|host| can_be_proved(host));
+    for ((_, secret), _) in secrets.iter().filter(|(_, hosts)| is_mixed(hosts)) {
+        let text = format!(
+            "its Secret {} is not handed over: gatecert would write it for the other hosts alone, and clients of the wildcard \
+             would get a wrong certificate; give the wildcard another Secret, and migrate this again",
+            word(secret)
         );
         notes.push(origin.not_migrated(text));
     }
@@ -284,9 +305,9 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// What takes cert-manager's annotations off the object in the cluster, once gatecert's are there.
-    /// Without them cert-manager renews nothing of it any more.
-    pub(crate) fn removal(&self, hosts: &[&str]) -> Note {
+    /// What takes cert-manager's annotations off the object, so that it makes no Certificates of it any more; those that
+    /// it made stay. `kubectl apply` takes away what it remembers to have set, and nothing else.
+    pub(crate) fn removal(&self) -> Note {
         let keys = self.annotations.keys().filter(|key| is_theirs(key) && is_key(key));
         let keys: Vec<_> = keys.map(|key| format!("{key}-")).collect();
         let Origin { kind, namespace, name, .. } = self.origin;
@@ -295,13 +316,7 @@ impl<'a> Asked<'a> {
             _ => kind.to_lowercase(),
         };
         let command = format!("{} annotate {kind} {name} {}", kubectl(namespace.as_deref()), keys.join(" "));
-        let text = match hosts.iter().all(|host| can_be_proved(host)) {
-            true => "When the certificates are Ready, take cert-manager's annotations away:",
-            false => {
-                "When the certificates are Ready, and each wildcard is in a Certificate of cert-manager's that was written by \
-                 hand, take the annotations away by which it renews them now:"
-            }
-        };
+        let text = "Take cert-manager's annotations away, which applying did already where `kubectl apply` had set them:";
         self.origin.note(NoteKind::After, text).command(command)
     }
 }

@@ -9,12 +9,12 @@ use crate::error::word;
 use crate::inputs::Input;
 use crate::metadata;
 use crate::migration::{Comments, Migration};
-use crate::note::{NoteKind, Origin, adopt_command};
+use crate::note::{NoteKind, Origin};
 use crate::staying::Staying;
 use gatecert_acme::Identifier;
 use gatecert_api::{Certificate, CertificateSpec as Wanted, IssuerKind, IssuerReference, SecretTemplate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What lets gatecert take over Secrets.
@@ -37,24 +37,19 @@ pub(crate) enum Outcome {
     Moves,
     /// cert-manager has it still.
     Stays,
-    /// It is made anew for the object whose annotations asked for it.
-    IsMadeAgain,
+    /// cert-manager made it for an object with annotations: see [`made`].
+    IsMade,
 }
 
-/// Converts a Certificate. `refused` are the issuers that have no counterpart, and `sources` the objects whose
-/// annotations have made Certificates.
+/// Converts a Certificate. `refused` are the issuers that have no counterpart.
 pub(crate) fn convert(
     input: &Input<Object<CertificateSpec>>,
     refused: &BTreeSet<Origin>,
-    sources: &BTreeSet<(String, Option<String>, String)>,
     migration: &mut Migration,
 ) -> Outcome {
     let Input { origin, object } = input;
-    if let Some(source) = source(&object.metadata) {
-        let note = made_by(origin, &source, sources);
-        let is_read = note.kind == NoteKind::PassedOver;
-        migration.notes.push(note);
-        return if is_read { Outcome::IsMadeAgain } else { Outcome::Stays };
+    if source(&object.metadata).is_some() {
+        return Outcome::IsMade;
     }
     let mut comments = Comments::default();
     let mut conversion = Conversion { origin, migration, comments: &mut comments };
@@ -66,50 +61,36 @@ pub(crate) fn convert(
     Outcome::Moves
 }
 
-/// Lets gatecert take over the Secrets of the Certificates that move, where nobody else goes on to write them.
-pub(crate) fn hand_over(
-    moving: &[&Input<Object<CertificateSpec>>],
-    staying: &Staying,
-    migration: &mut Migration,
-) {
-    let mut writers = BTreeMap::new();
-    for Input { origin, object } in moving {
-        let (namespace, secret) = (origin.namespace.as_deref(), object.spec.secret_name.as_str());
-        let note = staying.note_on_secret(origin, namespace, secret).unwrap_or_else(|| {
-            origin.note(NoteKind::Before, ADOPT).command(adopt_command(namespace, secret))
-        });
-        migration.notes.push(note);
-        let first = *writers.entry((namespace, secret)).or_insert(origin);
-        if first != origin {
-            let text = format!(
-                "{} is the Secret of {first} too, and one alone may write it: give one of them another `secretName`",
-                word(secret)
-            );
-            migration.notes.push(origin.not_migrated(text).field("spec.secretName"));
+/// Tells of a Certificate that cert-manager made: it stays, unless gatecert makes its own from the same annotations.
+pub(crate) fn made(input: &Input<Object<CertificateSpec>>, staying: &mut Staying, migration: &mut Migration) {
+    let Input { origin, object } = input;
+    let Some((kind, name)) = source(&object.metadata) else { return };
+    let secret = object.spec.secret_name.as_str();
+    let text = format!("made by cert-manager for {kind} {}", word(name));
+    let again = format!("{text}, from which gatecert makes its own");
+    let note = match staying.is_made((kind, name), origin.namespace.as_deref(), secret) {
+        Some(true) => {
+            migration.notes.push(origin.note(NoteKind::PassedOver, again));
+            return;
         }
-    }
+        Some(false) => {
+            format!(
+                "{text}, and stays with cert-manager: gatecert makes none for Secret {} from that",
+                word(secret)
+            )
+        }
+        None => format!("{again}: migrate that too, which is not among what was read"),
+    };
+    migration.notes.push(origin.not_migrated(note));
+    staying.add(input);
 }
 
-/// The object whose annotations it was made for.
-fn source(metadata: &ObjectMeta) -> Option<(String, String)> {
-    let owners = metadata.owner_references.iter().flatten();
+/// The object whose annotations it was made for, by kind and name.
+fn source(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+    let mut owners = metadata.owner_references.iter().flatten();
     let kinds = ["Ingress", "Gateway", "ListenerSet"];
-    owners
-        .filter(|owner| kinds.contains(&owner.kind.as_str()))
-        .map(|owner| (owner.kind.clone(), owner.name.clone()))
-        .next()
-}
-
-fn made_by(
-    origin: &Origin,
-    (kind, name): &(String, String),
-    sources: &BTreeSet<(String, Option<String>, String)>,
-) -> crate::Note {
-    let text = format!("made by cert-manager for {kind} {}, from which gatecert makes its own", word(name));
-    match sources.contains(&(kind.clone(), origin.namespace.clone(), name.clone())) {
-        true => origin.note(NoteKind::PassedOver, text),
-        false => origin.not_migrated(format!("{text}: migrate that too, which is not among what was read")),
-    }
+    let owner = owners.find(|owner| kinds.contains(&owner.kind.as_str()))?;
+    Some((&owner.kind, &owner.name))
 }
 
 struct Conversion<'a> {

@@ -5,14 +5,14 @@ mod istio;
 pub(crate) mod old;
 mod site;
 
-use crate::annotations::{Asked, can_be_proved, wildcards};
-use crate::certificate::ADOPT;
+use crate::annotations::{Asked, Secrets, are_proved, wildcards};
 use crate::challenge;
+use crate::error::word;
 use crate::inputs::{Input, Inputs, is_name};
 use crate::issuer::ISTIO;
 use crate::metadata::{self, is_theirs};
 use crate::migration::{Comments, Migration};
-use crate::note::{NoteKind, Origin, adopt_command, copy_command, kubectl};
+use crate::note::{NoteKind, Origin, copy_command, kubectl};
 use crate::options::{Options, Target};
 use crate::source;
 use crate::staying::Staying;
@@ -26,13 +26,9 @@ const CLASS: &str = "kubernetes.io/ingress.class";
 
 /// Converts all Ingresses.
 pub(crate) fn convert(inputs: &Inputs, options: &Options, staying: &Staying, migration: &mut Migration) {
-    let mut istio: BTreeMap<Option<String>, Vec<Input<Ingress>>> = BTreeMap::new();
-    for input in &inputs.ingresses {
-        let Some(object) = challenge::without(input, staying, migration) else { continue };
-        let input = Input { origin: input.origin.clone(), object };
-        if class(&input.object) == Some(ISTIO) {
-            istio.entry(input.origin.namespace.clone()).or_default().push(input);
-        } else if !source::ingress(&input, staying, migration) {
+    let (istio, others) = by_class(inputs, staying, migration);
+    for input in &others {
+        if !source::ingress(input, staying, migration) {
             migration.notes.push(input.origin.note(NoteKind::PassedOver, "nothing of cert-manager's"));
         }
     }
@@ -41,6 +37,39 @@ pub(crate) fn convert(inputs: &Inputs, options: &Options, staying: &Staying, mig
         Conversion { inputs, options, staying, namespace: namespace.as_deref(), ingresses, site: &site }
             .run(migration);
     }
+}
+
+/// Says beforehand who writes the Secrets of them.
+pub(crate) fn share(inputs: &Inputs, options: &Options, staying: &mut Staying) {
+    let (unsaid, none) = (&mut Migration::default(), &Staying::default());
+    let (istio, others) = by_class(inputs, none, unsaid);
+    others.iter().for_each(|input| source::share_ingress(input, staying));
+    for (namespace, ingresses) in &istio {
+        let site = Site::of(namespace.as_deref(), ingresses, &inputs.services, unsaid);
+        let namespace = namespace.as_deref();
+        Conversion { inputs, options, staying: none, namespace, ingresses, site: &site }
+            .share(unsaid, staying);
+    }
+}
+
+type ByNamespace = BTreeMap<Option<String>, Vec<Input<Ingress>>>;
+
+/// Those of Istio's class by namespace, and the others, without paths for challenges.
+fn by_class(
+    inputs: &Inputs,
+    staying: &Staying,
+    migration: &mut Migration,
+) -> (ByNamespace, Vec<Input<Ingress>>) {
+    let (mut istio, mut others) = (ByNamespace::new(), Vec::new());
+    for input in &inputs.ingresses {
+        let Some(object) = challenge::without(input, staying, migration) else { continue };
+        let input = Input { origin: input.origin.clone(), object };
+        match class(&input.object) == Some(ISTIO) {
+            true => istio.entry(input.origin.namespace.clone()).or_default().push(input),
+            false => others.push(input),
+        }
+    }
+    (istio, others)
 }
 
 fn class(ingress: &Ingress) -> Option<&str> {
@@ -65,6 +94,7 @@ impl Conversion<'_> {
         }
         let mut comments = Comments::default();
         let annotations = self.annotations(&mut comments, migration);
+        self.adopt(&annotations, migration);
         match self.options.to {
             Target::Istio => self.istio(annotations, comments, migration),
             Target::GatewayApi => self.gateway_api(annotations, comments, migration),
@@ -93,45 +123,71 @@ impl Conversion<'_> {
                 Err(why) => migration.notes.push(origin.not_migrated(why)),
             }
         }
-        if let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) {
-            let hosts = self.site.hosts.iter().filter(|(_, host)| host.secret.is_some());
-            wildcards(&first.origin, hosts.map(|(name, _)| name.as_str()), &mut migration.notes);
+        if self.options.to == Target::GatewayApi {
+            self.without_issuer_of_ingresses(&mut annotations, migration);
         }
-        self.adopt(&annotations, migration);
+        if let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) {
+            wildcards(&first.origin, &self.secrets(), &mut migration.notes);
+        }
         annotations
+    }
+
+    fn share(&self, migration: &mut Migration, staying: &mut Staying) {
+        let Some(first) = self.ingresses.first() else { return };
+        let annotations = self.annotations(&mut Comments::default(), migration);
+        let written = if annotations.is_empty() { BTreeSet::new() } else { self.written_secrets() };
+        for secret in &written {
+            staying.write(&first.origin, (Some(self.options.gateway_namespace.clone()), secret.clone()));
+        }
+        for Input { origin, object } in self.ingresses {
+            staying.made(origin);
+            let Some(asked) = Asked::of(origin, object.metadata.annotations.as_ref()) else { continue };
+            let wanted = asked.wanted(&mut Comments::default(), &mut Vec::new());
+            for (secret, hosts) in source::secrets_of_ingress(object) {
+                if wanted.as_ref() == Ok(&annotations) && written.contains(&secret.1) {
+                    staying.made(origin).insert(secret.1);
+                } else {
+                    staying.leave(origin, secret, &hosts);
+                }
+            }
+        }
     }
 
     /// Where the Gateway makes Certificates, their Secrets are taken over.
     fn adopt(&self, annotations: &BTreeMap<String, String>, migration: &mut Migration) {
         let Some(first) = self.ingresses.first().filter(|_| !annotations.is_empty()) else { return };
         let to = self.options.gateway_namespace.as_str();
-        for secret in self.written_secrets().into_iter().filter(|secret| is_name(secret)) {
-            if let Some(note) = self.staying.note_on_secret(&first.origin, Some(to), secret) {
-                migration.notes.push(note);
-                continue;
-            }
-            if let Some(from) = self.namespace.filter(|from| *from != to) {
+        for secret in self.written_secrets().iter().filter(|secret| is_name(secret)) {
+            let note = self.staying.hand_over(&first.origin, Some(to), secret);
+            if let Some(from) = self.namespace.filter(|from| *from != to && note.kind == NoteKind::Before) {
                 let text = "Copy what is served to where Istio's gateway reads it, or it is issued anew:";
                 let command = copy_command(from, to, secret);
                 migration.notes.push(first.origin.note(NoteKind::Before, text).command(command));
             }
-            let command = adopt_command(Some(&self.options.gateway_namespace), secret);
-            migration.notes.push(first.origin.note(NoteKind::Before, ADOPT).command(command));
+            migration.notes.push(note);
         }
     }
 
-    fn secrets(&self) -> BTreeSet<&str> {
-        self.site.hosts.values().filter_map(|host| host.secret.as_deref()).collect()
+    /// The Secrets of the Gateway, with their hosts.
+    fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::new();
+        for (name, host) in &self.site.hosts {
+            if let Some(secret) = &host.secret {
+                let secret = (Some(self.options.gateway_namespace.clone()), secret.clone());
+                secrets.entry(secret).or_default().insert(name.clone());
+            }
+        }
+        secrets
     }
 
     /// Those that gatecert writes for an annotated Gateway.
-    fn written_secrets(&self) -> BTreeSet<&str> {
-        let hosts = self.site.hosts.iter().filter(|(name, _)| can_be_proved(name));
-        hosts.filter_map(|(_, host)| host.secret.as_deref()).collect()
+    fn written_secrets(&self) -> BTreeSet<String> {
+        let written = self.secrets().into_iter().filter(|(_, hosts)| are_proved(hosts));
+        written.map(|((_, secret), _)| secret).collect()
     }
 
     /// The Secrets that nothing of what was read writes.
-    fn orphans(&self, annotations: &BTreeMap<String, String>) -> Vec<&str> {
+    fn orphans(&self, annotations: &BTreeMap<String, String>) -> Vec<String> {
         if !annotations.is_empty() {
             return Vec::new();
         }
@@ -141,7 +197,8 @@ impl Conversion<'_> {
                     && certificate.origin.namespace.as_ref() == Some(&self.options.gateway_namespace)
             })
         };
-        self.secrets().into_iter().filter(|secret| !is_written(secret)).collect()
+        let secrets = self.secrets().into_keys().map(|(_, secret)| secret);
+        secrets.filter(|secret| !is_written(secret)).map(|secret| word(&secret)).collect()
     }
 
     /// The comment on those.
@@ -151,7 +208,7 @@ impl Conversion<'_> {
         field: &'static [&'static str],
         comments: &mut Comments,
     ) {
-        let orphans: Vec<_> = self.orphans(annotations).into_iter().map(crate::error::word).collect();
+        let orphans = self.orphans(annotations);
         if !orphans.is_empty() {
             comments.add(field, format!(
                 "no Certificate that was read writes {} in `{}`: write one, or annotate this Gateway with \
@@ -191,7 +248,7 @@ impl Conversion<'_> {
             let annotations = metadata.annotations.iter().flat_map(BTreeMap::keys).filter(is_dropped);
             metadata.labels.iter().flat_map(BTreeMap::keys).chain(annotations)
         });
-        let keys: BTreeSet<_> = keys.map(|key| crate::error::word(key)).collect();
+        let keys: BTreeSet<_> = keys.map(|key| word(key)).collect();
         let all = self.ingresses.iter().map(|input| &input.object.metadata);
         metadata::say_dropped(all, "which is for the Ingresses alone", comments);
         if !keys.is_empty() {
@@ -224,6 +281,11 @@ impl Conversion<'_> {
     fn after(&self, migration: &mut Migration) {
         for input in self.ingresses {
             let origin = &input.origin;
+            if self.staying.has(origin) {
+                let text = "keep it: the Certificates that cert-manager made for it would go with it, and not all have a counterpart";
+                migration.notes.push(origin.not_migrated(text));
+                continue;
+            }
             if let Some(certificate) = challenge::needed_by(input, self.staying) {
                 migration.notes.push(challenge::kept(origin, certificate));
                 continue;

@@ -55,7 +55,7 @@ pub use note::{Note, NoteKind};
 pub use options::{Options, Target};
 
 use certificate::Outcome;
-use inputs::Inputs;
+use inputs::{Input, Inputs};
 use note::kubectl;
 use serde_json::Value;
 use staying::Staying;
@@ -80,19 +80,24 @@ pub fn migrate(documents: &[Document], options: &Options) -> Migration {
             refused.insert(issuer.origin.clone());
         }
     }
-    let sources = inputs.ingresses.iter().map(|input| &input.origin);
-    let sources = sources.chain(inputs.gateways.iter().map(|input| &input.origin));
-    let sources = sources.map(|origin| (origin.kind.clone(), origin.namespace.clone(), origin.name.clone()));
-    let sources: BTreeSet<_> = sources.collect();
-    let (mut moving, mut staying) = (Vec::new(), Staying::default());
+    let (mut moving, mut made, mut staying) = (Vec::new(), Vec::new(), Staying::default());
     for certificate in &inputs.certificates {
-        match certificate::convert(certificate, &refused, &sources, &mut migration) {
+        match certificate::convert(certificate, &refused, &mut migration) {
             Outcome::Moves => moving.push(certificate),
             Outcome::Stays => staying.add(certificate),
-            Outcome::IsMadeAgain => {}
+            Outcome::IsMade => made.push(certificate),
         }
     }
-    certificate::hand_over(&moving, &staying, &mut migration);
+    for Input { origin, object } in &moving {
+        staying.write(origin, (origin.namespace.clone(), object.spec.secret_name.clone()));
+    }
+    inputs.gateways.iter().for_each(|gateway| source::share_gateway(gateway, &mut staying));
+    ingress::share(&inputs, options, &mut staying);
+    made.into_iter().for_each(|certificate| certificate::made(certificate, &mut staying, &mut migration));
+    for Input { origin, object } in moving {
+        let note = staying.hand_over(origin, origin.namespace.as_deref(), &object.spec.secret_name);
+        migration.notes.push(note);
+    }
     for gateway in &inputs.gateways {
         source::gateway(gateway, &staying, &mut migration);
     }

@@ -1,30 +1,25 @@
 //! Ingresses, Gateways and ListenerSets that go on as they are, with gatecert's annotations instead of cert-manager's.
 
-use crate::annotations::{ANNOTATIONS, Asked, can_be_proved, wildcards};
-use crate::certificate::{ADOPT, missing_issuer};
+use crate::annotations::{ANNOTATIONS, Asked, Secrets, are_proved, wildcards};
+use crate::certificate::missing_issuer;
 use crate::error::word;
 use crate::inputs::{Input, is_name};
 use crate::metadata;
 use crate::migration::{Comments, Migration};
-use crate::note::{NoteKind, Origin, adopt_command};
+use crate::note::{NoteKind, Origin};
 use crate::staying::Staying;
 use gatecert_api::IssuerKind;
 use gatecert_api::annotation::{CLUSTER_ISSUER, ISSUER};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// Converts an Ingress of a class other than Istio's. False where it did not ask cert-manager.
 pub(crate) fn ingress(input: &Input<Ingress>, staying: &Staying, migration: &mut Migration) -> bool {
     let Input { origin, object } = input;
-    let tls = object.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
-    let hosts: Vec<_> = tls.clone().flat_map(|tls| tls.hosts.iter().flatten().map(String::as_str)).collect();
-    let written = tls.clone().filter(|tls| tls.hosts.iter().flatten().any(|host| can_be_proved(host)));
-    let secrets: BTreeSet<_> = written.filter_map(|tls| tls.secret_name.clone()).collect();
-    let secrets = secrets.into_iter().map(|name| (object.metadata.namespace.clone(), name)).collect();
     let mut comments = Comments::default();
-    match convert(origin, &object.metadata, &hosts, secrets, staying, &mut comments, migration) {
+    let secrets = secrets_of_ingress(object);
+    match convert(origin, &object.metadata, &secrets, staying, &mut comments, migration) {
         Converted::NotAsked => false,
         Converted::Refused => true,
         Converted::As(metadata) => {
@@ -38,11 +33,10 @@ pub(crate) fn ingress(input: &Input<Ingress>, staying: &Staying, migration: &mut
 /// Converts a Gateway or a ListenerSet.
 pub(crate) fn gateway(input: &Input<Value>, staying: &Staying, migration: &mut Migration) {
     let Input { origin, object } = input;
-    let metadata: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap_or_default();
+    let metadata = metadata_of(object);
     let secrets = secrets_of_listeners(object, metadata.namespace.as_deref());
-    let hosts: Vec<_> = listeners(object).filter(|one| ends_tls(one)).filter_map(host_of).collect();
     let mut comments = Comments::default();
-    match convert(origin, &metadata, &hosts, secrets, staying, &mut comments, migration) {
+    match convert(origin, &metadata, &secrets, staying, &mut comments, migration) {
         Converted::NotAsked => {
             migration.notes.push(origin.note(NoteKind::PassedOver, "nothing of cert-manager's"));
         }
@@ -59,22 +53,63 @@ pub(crate) fn gateway(input: &Input<Value>, staying: &Staying, migration: &mut M
     }
 }
 
-/// A namespace, where one is known, and the name of a Secret in it.
-type SecretName = (Option<String>, String);
+/// Says beforehand who writes the Secrets of a Gateway or a ListenerSet.
+pub(crate) fn share_gateway(Input { origin, object }: &Input<Value>, staying: &mut Staying) {
+    let metadata = metadata_of(object);
+    let secrets = secrets_of_listeners(object, metadata.namespace.as_deref());
+    share(origin, &metadata, secrets, staying);
+}
 
-/// The Secrets that gatecert writes for a Gateway: of listeners that end TLS for a host that can be proved.
-fn secrets_of_listeners(object: &Value, own: Option<&str>) -> BTreeSet<SecretName> {
-    let written = listeners(object)
-        .filter(|listener| ends_tls(listener) && host_of(listener).is_some_and(can_be_proved));
-    let references = written.flat_map(references).filter(|reference| {
-        let is = |field: &str, wanted: &str| reference[field].as_str().is_none_or(|text| text == wanted);
-        is("group", "") && is("kind", "Secret")
-    });
-    let secrets = references.filter_map(|reference| {
-        let namespace = reference["namespace"].as_str().or(own);
-        Some((namespace.map(str::to_owned), reference["name"].as_str()?.to_owned()))
-    });
-    secrets.collect()
+/// The same of an Ingress of a class other than Istio's.
+pub(crate) fn share_ingress(Input { origin, object }: &Input<Ingress>, staying: &mut Staying) {
+    share(origin, &object.metadata, secrets_of_ingress(object), staying);
+}
+
+fn share(origin: &Origin, metadata: &ObjectMeta, secrets: Secrets, staying: &mut Staying) {
+    staying.made(origin);
+    let Some(asked) = Asked::of(origin, metadata.annotations.as_ref()) else { return };
+    let is_taken = asked.wanted(&mut Comments::default(), &mut Vec::new()).is_ok();
+    for (secret, hosts) in secrets {
+        if is_taken && are_proved(&hosts) {
+            staying.made(origin).insert(secret.1.clone());
+            staying.write(origin, secret);
+        } else {
+            staying.leave(origin, secret, &hosts);
+        }
+    }
+}
+
+fn metadata_of(object: &Value) -> ObjectMeta {
+    serde_json::from_value(object["metadata"].clone()).unwrap_or_default()
+}
+
+/// The Secrets of an Ingress with their hosts.
+pub(crate) fn secrets_of_ingress(object: &Ingress) -> Secrets {
+    let mut secrets = Secrets::new();
+    for tls in object.spec.iter().flat_map(|spec| spec.tls.iter().flatten()) {
+        let (Some(name), Some(hosts)) = (&tls.secret_name, &tls.hosts) else { continue };
+        let secret = (object.metadata.namespace.clone(), name.clone());
+        secrets.entry(secret).or_default().extend(hosts.iter().cloned());
+    }
+    secrets
+}
+
+/// The same of a Gateway, of listeners that end TLS for a host.
+fn secrets_of_listeners(object: &Value, own: Option<&str>) -> Secrets {
+    let mut secrets = Secrets::new();
+    for listener in listeners(object).filter(|listener| ends_tls(listener)) {
+        let Some(host) = host_of(listener) else { continue };
+        for reference in references(listener) {
+            let is = |field: &str, wanted: &str| reference[field].as_str().is_none_or(|text| text == wanted);
+            if let (true, true, Some(name)) =
+                (is("group", ""), is("kind", "Secret"), reference["name"].as_str())
+            {
+                let namespace = reference["namespace"].as_str().or(own).map(str::to_owned);
+                secrets.entry((namespace, name.to_owned())).or_default().insert(host.to_owned());
+            }
+        }
+    }
+    secrets
 }
 
 /// Tells of the listeners that name a Secret and get no certificate, but for those of wildcards.
@@ -121,8 +156,7 @@ enum Converted {
 fn convert(
     origin: &Origin,
     metadata: &ObjectMeta,
-    hosts: &[&str],
-    secrets: BTreeSet<SecretName>,
+    secrets: &Secrets,
     staying: &Staying,
     comments: &mut Comments,
     migration: &mut Migration,
@@ -135,6 +169,15 @@ fn convert(
             return Converted::Refused;
         }
     };
+    wildcards(origin, secrets, &mut migration.notes);
+    let written: Vec<_> =
+        secrets.iter().filter(|(_, hosts)| are_proved(hosts)).map(|(name, _)| name).collect();
+    // Applying it would take the annotations away by which cert-manager goes on.
+    if written.is_empty() && !secrets.is_empty() {
+        let text = "stays as it is, since gatecert writes none of its Secrets";
+        migration.notes.push(origin.not_migrated(text));
+        return Converted::Refused;
+    }
     for (key, kind) in [(ISSUER, IssuerKind::Issuer), (CLUSTER_ISSUER, IssuerKind::ClusterIssuer)] {
         if let Some(name) = wanted.get(key)
             && !migration.has_issuer(kind, metadata.namespace.as_deref(), name)
@@ -144,18 +187,10 @@ fn convert(
     }
     let mut annotations = metadata::kept(metadata).annotations.unwrap_or_default();
     annotations.extend(wanted);
-    for (namespace, secret) in secrets.iter().filter(|(_, secret)| is_name(secret)) {
-        let namespace = namespace.as_deref();
-        let note = staying.note_on_secret(origin, namespace, secret).unwrap_or_else(|| {
-            origin.note(NoteKind::Before, ADOPT).command(adopt_command(namespace, secret))
-        });
-        migration.notes.push(note);
+    for (namespace, secret) in written.into_iter().filter(|(_, secret)| is_name(secret)) {
+        migration.notes.push(staying.hand_over(origin, namespace.as_deref(), secret));
     }
     metadata::say_dropped([metadata], metadata::BY_CONTROLLERS, comments);
-    // Where gatecert gets none of its certificates, cert-manager has them still.
-    if !secrets.is_empty() {
-        migration.notes.push(asked.removal(hosts));
-    }
-    wildcards(origin, hosts.iter().copied(), &mut migration.notes);
+    migration.notes.push(asked.removal());
     Converted::As(Box::new(metadata::with(metadata, annotations)))
 }

@@ -30,7 +30,6 @@ impl Conversion<'_> {
         mut comments: Comments,
         migration: &mut Migration,
     ) {
-        let annotations = self.of_gateway_namespace(annotations, migration);
         self.say_orphans(&annotations, &["spec", "listeners"], &mut comments);
         self.say_dropped(&mut comments);
         self.say_elsewhere(&annotations, &["spec", "listeners"], &mut comments);
@@ -58,11 +57,11 @@ impl Conversion<'_> {
     }
 
     /// The Gateway stands beside the Secrets, so that an Issuer of the Ingresses' namespace is not its own.
-    fn of_gateway_namespace(
+    pub(super) fn without_issuer_of_ingresses(
         &self,
-        mut annotations: BTreeMap<String, String>,
+        annotations: &mut BTreeMap<String, String>,
         migration: &mut Migration,
-    ) -> BTreeMap<String, String> {
+    ) {
         let is_elsewhere = self.namespace != Some(self.options.gateway_namespace.as_str());
         if is_elsewhere && annotations.contains_key(annotation::ISSUER) {
             annotations.clear();
@@ -72,7 +71,6 @@ impl Conversion<'_> {
                 migration.notes.push(first.origin.not_migrated(text));
             }
         }
-        annotations
     }
 
     fn listeners(&self, migration: &mut Migration) -> Vec<Listener> {

@@ -66,7 +66,7 @@ impl Conversion<'_> {
                 "consent of `{to}`, where Istio reads this Secret: for whoever administers it to apply"
             );
             comments.add(&["spec"], text);
-            let grant = secret_grant(from, &ObjectName::new(to, secret));
+            let grant = secret_grant(from, &ObjectName::new(to, &secret));
             migration.add(&grant, &self.origins(), comments);
         }
     }
