@@ -87,9 +87,11 @@ fn metadata_of(object: &Value) -> ObjectMeta {
 pub(crate) fn secrets_of_ingress(object: &Ingress) -> Secrets {
     let mut secrets = Secrets::new();
     for tls in object.spec.iter().flat_map(|spec| spec.tls.iter().flatten()) {
-        let (Some(name), Some(hosts)) = (&tls.secret_name, &tls.hosts) else { continue };
-        let secret = (object.metadata.namespace.clone(), name.clone());
-        secrets.entry(secret).or_default().extend(hosts.iter().cloned());
+        let Some(name) = &tls.secret_name else { continue };
+        for host in tls.hosts.iter().flatten() {
+            let secret = (object.metadata.namespace.clone(), name.clone());
+            secrets.entry(secret).or_default().insert(host.clone());
+        }
     }
     secrets
 }
