@@ -33,7 +33,7 @@ fn migrated(text: &str, to: Target) -> Result<Migration, Box<dyn std::error::Err
 
 /// The definitions have every field of every golden, and nothing in one is refused.
 pub(crate) async fn the_api_server_takes_every_golden(world: &World) -> Outcome {
-    world.namespaces(&["shop", "blog"]).await?;
+    world.namespaces(&["shop", "blog", "git"]).await?;
     let mut objects = 0;
     for folder in fs::read_dir(format!("{FIXTURES}/migrate"))? {
         let folder = folder?.path();
