@@ -2,7 +2,9 @@
 
 use crate::args::ClusterArguments;
 use crate::error::{Failure, chain};
+use kube::api::GetParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::Request;
 use kube::{Client, Config};
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -31,18 +33,17 @@ pub(crate) async fn connect(arguments: &ClusterArguments) -> Result<Client, Fail
 
 /// Whether there is an API server: later errors are of what is asked, and name no server.
 async fn answers(client: &Client, server: &str) -> Result<(), Failure> {
-    match client.apiserver_version().await {
+    let request = Request::new("").get("version", &GetParams::default());
+    let request = request.map_err(|error| Failure::local("cluster", &error))?;
+    let why = match client.request_text(request).await {
+        Ok(text) if text.trim_start().starts_with('{') => return Ok(()),
+        Ok(_) => "is no API server".to_owned(),
         // Who may not ask for that may ask for something else.
-        Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
-        Err(error) => {
-            let what = match &error {
-                kube::Error::SerdeError(_) => "is no API server",
-                _ => "can not be asked",
-            };
-            let message = format!("{server}, the kubeconfig's API server, {what}: {}", chain(&error));
-            Err(Failure { message, ..Failure::local("cluster", &error) }.hint(HINT))
-        }
-    }
+        Err(kube::Error::Api(_)) => return Ok(()),
+        Err(error) => format!("can not be asked: {}", chain(&error)),
+    };
+    let failure = Failure::usage(format!("{server}, the kubeconfig's API server, {why}")).hint(HINT);
+    Err(Failure { exit: crate::Exit::Failed, kind: "cluster", ..failure })
 }
 
 async fn config(arguments: &ClusterArguments) -> Result<Config, Failure> {

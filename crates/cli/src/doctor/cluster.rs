@@ -8,7 +8,7 @@ use gatecert_render::{ObjectName, istio};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, ObjectList, Request};
 use kube::discovery::ApiResource;
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -155,13 +155,12 @@ impl Reader {
 
     async fn leases(&self) -> Result<Vec<Lease>, Failure> {
         let parameters = ListParams::default().fields(&format!("metadata.name={LEASE}"));
-        self.pages(&Api::all(self.client.clone()), parameters, "leases.coordination.k8s.io".into()).await
+        self.pages(&ApiResource::erase::<Lease>(&()), parameters).await
     }
 
     async fn kind(&self, group: &str, kind: &str) -> Result<Vec<DynamicObject>, Failure> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
-        let title = format!("{}.{group}", resource.plural);
-        self.pages(&Api::all_with(self.client.clone(), &resource), ListParams::default(), title).await
+        self.pages(&resource, ListParams::default()).await
     }
 
     async fn shared<K>(&self) -> Result<Vec<Arc<K>>, Failure>
@@ -175,28 +174,21 @@ impl Reader {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
-        let (group, plural) = (K::group(&()), K::plural(&()));
-        let title = if group.is_empty() { plural.into_owned() } else { format!("{plural}.{group}") };
-        self.pages(&Api::all(self.client.clone()), ListParams::default(), title).await
+        self.pages(&ApiResource::erase::<K>(&()), ListParams::default()).await
     }
 
-    async fn pages<K>(
-        &self,
-        api: &Api<K>,
-        parameters: ListParams,
-        resource: String,
-    ) -> Result<Vec<K>, Failure>
+    async fn pages<K>(&self, resource: &ApiResource, parameters: ListParams) -> Result<Vec<K>, Failure>
     where
         K: Clone + Debug + DeserializeOwned,
     {
         let mut parameters = parameters.limit(PAGE);
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page = match api.list(&parameters).await {
-                Ok(page) => page,
-                Err(error) => {
-                    let why = why(error)?;
-                    self.unread.lock().unwrap_or_else(PoisonError::into_inner).push(Unread { resource, why });
+            let path = DynamicObject::url_path(resource, None);
+            let page: ObjectList<K> = match self.page(path, &parameters).await? {
+                Ok(text) => parsed(&text)?,
+                Err(why) => {
+                    self.miss(resource, why);
                     return Ok(all);
                 }
             };
@@ -209,6 +201,22 @@ impl Reader {
         Ok(all)
     }
 
+    /// A page of a list, as text. It is the same code for all kinds, of which each would have its own.
+    async fn page(&self, path: String, parameters: &ListParams) -> Result<Result<String, Why>, Failure> {
+        let request = Request::new(path).list(parameters);
+        let request = request.map_err(|error| Failure::local("cluster", &error))?;
+        match self.client.request_text(request).await {
+            Ok(text) => Ok(Ok(text)),
+            Err(error) => why(error).map(Err),
+        }
+    }
+
+    /// Notes that a kind could not be read.
+    fn miss(&self, resource: &ApiResource, why: Why) {
+        let unread = Unread { resource: title(resource), why };
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).push(unread);
+    }
+
     /// The Pods with these labels, by namespace; `None` where they can not be read.
     pub(super) async fn pods(
         &self,
@@ -218,12 +226,9 @@ impl Reader {
         for (namespace, labels) in wanted.iter().filter(|(_, labels)| !labels.is_empty()).take(MAX_POD_SETS) {
             let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let parameters = ListParams::default().labels(&labels.join(",")).limit(PAGE);
-            match Api::<Pod>::namespaced(self.client.clone(), namespace).list(&parameters).await {
-                Ok(page) => pods.extend(page.items),
-                // Without them the labels of selectors will do.
-                Err(error) => {
-                    why(error)?;
-                }
+            // Where they can not be read the labels of selectors will do.
+            if let Ok(text) = self.page(Pod::url_path(&(), Some(namespace)), &parameters).await? {
+                pods.extend(parsed::<ObjectList<Pod>>(&text)?.items);
             }
         }
         Ok(pods)
@@ -244,6 +249,18 @@ impl Reader {
             secrets.insert(name.clone(), secret);
         }
         Ok(secrets)
+    }
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure::local("cluster", &error))
+}
+
+/// A kind as kubectl names it.
+fn title(resource: &ApiResource) -> String {
+    match resource.group.as_str() {
+        "" => resource.plural.clone(),
+        group => format!("{}.{group}", resource.plural),
     }
 }
 
