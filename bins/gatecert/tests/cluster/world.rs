@@ -6,7 +6,6 @@ use gatecert_acme::{Clock as _, SystemClock};
 use gatecert_render::{Answer, Challenge, ObjectName, Owner, VirtualServiceRoute, virtual_service};
 use gatecert_testkit::cluster::{Application, Cluster, Network, apply, apply_one, base64, namespace};
 use gatecert_testkit::served_chain;
-use gatecert_testkit::tools::{self, Tool};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -243,19 +242,8 @@ data: {{tls.crt: {chain}, tls.key: {key}}}
     /// Runs the commands of a fix as they are printed, behind the words for people.
     pub async fn mend(&self, fix: &str) -> Outcome {
         let begin = fix.find("kubectl ").ok_or_else(|| format!("no command: {fix}"))?;
-        let kubectl = tools::ensure_async(Tool::Kubectl).await?;
-        let path = std::env::var("PATH").unwrap_or_default();
-        let home = tempfile::TempDir::new()?;
-        let mut bash = tokio::process::Command::new("bash");
-        bash.args(["-o", "pipefail", "-ec", &fix[begin..]])
-            .env("PATH", format!("{}:{path}", kubectl.parent().ok_or("kubectl is in no folder")?.display()))
-            .env("HOME", home.path())
-            .env("KUBECONFIG", &self.kubeconfig);
-        let output = bash.output().await?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("{fix}: {}", String::from_utf8_lossy(&output.stderr)).into())
+        self.cluster.server.as_printed(&fix[begin..]).await?;
+        Ok(())
     }
 
     /// Whether the Deployment that a command names is there, in the namespace of the command.

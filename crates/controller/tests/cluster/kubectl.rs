@@ -4,42 +4,8 @@ use crate::Outcome;
 use crate::harness::{World, condition};
 use crate::manifest::{certificate, gateway, http};
 use gatecert_acme::Identifier;
-use gatecert_testkit::tools::{Tool, ensure_async};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use std::error::Error;
-use tokio::process::Command;
-
-/// Runs kubectl as the administrator; gives what it printed.
-async fn kubectl(world: &World, arguments: &[&str]) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let program = ensure_async(Tool::Kubectl).await?;
-    let home = tempfile::TempDir::with_prefix("gatecert-kubectl-")?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env("HOME", home.path())
-        .env("KUBECONFIG", world.cluster.server.kubeconfig_file()?);
-    let output = command.output().await?;
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    if output.status.success() { Ok(out) } else { Err(format!("kubectl {arguments:?}: {out}{err}").into()) }
-}
-
-/// Runs a command that a document or a program prints, with kubectl as the administrator has it.
-pub(crate) async fn as_printed(world: &World, printed: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let program = ensure_async(Tool::Kubectl).await?;
-    let home = tempfile::TempDir::with_prefix("gatecert-kubectl-")?;
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folder = program.parent().ok_or("kubectl is in no folder")?;
-    let mut command = Command::new("bash");
-    command
-        .args(["-o", "pipefail", "-ec", printed])
-        .env("PATH", format!("{}:{path}", folder.display()))
-        .env("HOME", home.path())
-        .env("KUBECONFIG", world.cluster.server.kubeconfig_file()?);
-    let output = command.output().await?;
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    if output.status.success() { Ok(out) } else { Err(format!("{printed}: {out}{err}").into()) }
-}
 
 /// It waits for what is wanted now: also where another certificate of the same object is ready.
 pub(crate) async fn waits_for_ready(world: &World) -> Outcome {
@@ -50,7 +16,7 @@ pub(crate) async fn waits_for_ready(world: &World) -> Outcome {
         ["wait", "--namespace", "waiting", "--for=condition=Ready", "--timeout=60s", "certificate/www"];
     for names in [&hosts[..1], &hosts[..]] {
         world.apply(&certificate("waiting", "www", names)).await?;
-        assert!(kubectl(world, &wait).await?.contains("condition met"));
+        assert!(world.cluster.server.kubectl(&wait).await?.contains("condition met"));
         let now = world.certificates("waiting").get("www").await?;
         let ready = condition(&now, "Ready").ok_or("no condition")?;
         let status = now.status.as_ref().ok_or("no status")?;
@@ -73,7 +39,7 @@ pub(crate) async fn shows_what_there_is(world: &World) -> Outcome {
     world.apply(&gateway("columns", "columns", &[http("columns", &["www.columns.test"], "")])).await?;
     world.apply(&certificate("columns", "www", &["www.columns.test"])).await?;
     world.ready("columns", "www").await?;
-    let shown = kubectl(world, &["get", "gcert", "-n", "columns"]).await?;
+    let shown = world.cluster.server.kubectl(&["get", "gcert", "-n", "columns"]).await?;
     let mut lines = shown.lines();
     let header: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(header.join(" "), "NAME READY SECRET ISSUER NOT AFTER RENEWAL STEP AGE");
@@ -90,9 +56,9 @@ spec: {{acme: {{server: {}, caBundle: {}, email: ops@example.com}}}}
     );
     world.apply(&issuer).await?;
     let wait = ["wait", "-n", "columns", "--for=condition=Ready", "--timeout=60s", "giss/own"];
-    assert!(kubectl(world, &wait).await?.contains("condition met"));
+    assert!(world.cluster.server.kubectl(&wait).await?.contains("condition met"));
     for (short, name) in [("giss", "own"), ("gciss", "pebble"), ("gcert", "www"), ("gcerts", "www")] {
-        let shown = kubectl(world, &["get", short, "-A"]).await?;
+        let shown = world.cluster.server.kubectl(&["get", short, "-A"]).await?;
         assert!(shown.contains(name), "{short}: {shown}");
         let header = shown.lines().next().unwrap_or_default();
         if short.ends_with("iss") {
@@ -100,11 +66,11 @@ spec: {{acme: {{server: {}, caBundle: {}, email: ops@example.com}}}}
             assert_eq!(header, ["NAME", "READY", "SERVER", "REASON", "AGE"], "{short}");
         }
     }
-    let wide = kubectl(world, &["get", "gatecert", "-n", "columns", "-o", "wide"]).await?;
+    let wide = world.cluster.server.kubectl(&["get", "gatecert", "-n", "columns", "-o", "wide"]).await?;
     assert!(wide.contains("www.columns.test"), "{wide}");
     let events =
         ["get", "events", "-n", "columns", "-o", "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}"];
-    let events = kubectl(world, &events).await?;
+    let events = world.cluster.server.kubectl(&events).await?;
     assert!(events.contains("a certificate was issued, valid until "), "{events}");
 
     world.apply(&certificate("columns", "refused", &["www.refused-columns.test"])).await?;

@@ -1,7 +1,6 @@
 //! From cert-manager's objects to gatecert's, on a cluster.
 
 use crate::harness::World;
-use crate::kubectl::as_printed;
 use crate::manifest::{certificate_with, gateway, http};
 use crate::proxy::PortProxy;
 use crate::{Outcome, account as issuer_account};
@@ -111,7 +110,7 @@ async fn run_all(
     let commands: Vec<_> =
         commands.filter(|command| !command.starts_with("gatecert render install")).collect();
     for command in &commands {
-        as_printed(world, command).await?;
+        world.cluster.server.as_printed(command).await?;
     }
     Ok(commands)
 }

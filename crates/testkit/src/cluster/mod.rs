@@ -8,6 +8,7 @@ mod authority;
 mod gateway;
 mod grpc;
 mod istiod;
+mod kubectl;
 mod network;
 mod objects;
 
