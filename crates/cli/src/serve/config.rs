@@ -85,23 +85,19 @@ impl Config {
         let path = std::path::absolute(path)
             .map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
         let folder = path.parent().unwrap_or(&path).to_owned();
-        are_apart(&document).map_err(|message| place.at(None, &message))?;
         let reading = Reading { place, folder, issuers: document.issuers };
         let http01 = reading.http01(document.http01)?;
-        Ok(Self {
-            store: reading.folder.join(&document.store),
-            orders: reading.orders(document.certificates, &http01)?,
-            endpoints: Endpoints {
-                unix: document.sds.unix.map(|unix| reading.unix(unix)),
-                tls: document.sds.tls.map(|tls| reading.tls(tls)).transpose()?,
-                health: document.health.map(|health| health.listen.0),
-                http01,
-            },
-        })
+        let orders = reading.orders(document.certificates, &http01)?;
+        let endpoints = Endpoints {
+            unix: document.sds.unix.map(|unix| reading.unix(unix)),
+            tls: document.sds.tls.map(|tls| reading.tls(tls)).transpose()?,
+            health: document.health.map(|health| health.listen.0),
+            http01,
+        };
+        endpoints.are_apart().map_err(|message| reading.place.at(None, &message))?;
+        Ok(Self { store: reading.folder.join(&document.store), orders, endpoints })
     }
-}
 
-impl Config {
     /// Whether this machine has what it needs, as far as looking at it tells.
     pub(super) fn is_possible(&self) -> Result<(), Failure> {
         let there = self.store.ancestors().find(|folder| folder.exists());
@@ -113,24 +109,24 @@ impl Config {
     }
 }
 
-/// Whether all that listens can listen at the same time; else which can not.
-fn are_apart(document: &Document) -> Result<(), String> {
-    let http01 = match (&document.http01.listen, &document.http01.webroot) {
-        (Some(Text(listen)), _) => Some(*listen),
-        (None, Some(_)) => None,
-        (None, None) => Some(ListenAddress::any(80)),
-    };
-    let sds = document.sds.tls.as_ref().map(|tls| ListenAddress::from(tls.listen.0));
-    let health = document.health.as_ref().map(|health| health.listen.0);
-    let all = [("http01.listen", http01), ("sds.tls.listen", sds), ("health.listen", health)];
-    let mut before: Vec<(&str, ListenAddress)> = Vec::new();
-    for (name, address) in all.into_iter().filter_map(|(name, address)| Some((name, address?))) {
-        if let Some((other, _)) = before.iter().find(|(_, other)| address.overlaps(other)) {
-            return Err(format!("`{name}` is {address}, where `{other}` listens: give it another port"));
+impl Endpoints {
+    /// Whether all of them can listen at the same time; else which can not.
+    fn are_apart(&self) -> Result<(), String> {
+        let http01 = match &self.http01 {
+            Http01::Listen(address) => address.parse().ok(),
+            Http01::Webroot(_) => None,
+        };
+        let sds = self.tls.as_ref().map(|(address, _)| ListenAddress::from(*address));
+        let all = [("http01.listen", http01), ("sds.tls.listen", sds), ("health.listen", self.health)];
+        let mut before: Vec<(&str, ListenAddress)> = Vec::new();
+        for (name, address) in all.into_iter().filter_map(|(name, address)| Some((name, address?))) {
+            if let Some((other, _)) = before.iter().find(|(_, other)| address.overlaps(other)) {
+                return Err(format!("`{name}` is {address}, where `{other}` listens: give it another port"));
+            }
+            before.push((name, address));
         }
-        before.push((name, address));
+        Ok(())
     }
-    Ok(())
 }
 
 /// A document on its way to a [`Config`].

@@ -58,7 +58,11 @@ fn on_only(facts: &GatewayFacts, kind: SolverKind) -> Option<String> {
 
 /// What to write, where nobody but the reader knows into which Gateway.
 fn in_words(facts: &GatewayFacts, kind: SolverKind) -> Option<String> {
-    let host = host_of_server(facts);
+    // YAML has another use for an asterisk.
+    let host = match host_of_server(facts) {
+        "*" => "'*'",
+        host => host,
+    };
     let is_istio = matches!(kind, SolverKind::Istio | SolverKind::Auto);
     is_istio.then(|| {
         format!(
@@ -68,8 +72,8 @@ fn in_words(facts: &GatewayFacts, kind: SolverKind) -> Option<String> {
 }
 
 /// What Istio's Gateways list it by: no address.
-fn host_of_server(facts: &GatewayFacts) -> String {
-    if facts.host.parse::<IpAddr>().is_ok() { "'*'".to_owned() } else { facts.host.clone() }
+fn host_of_server(facts: &GatewayFacts) -> &str {
+    if facts.host.parse::<IpAddr>().is_ok() { "*" } else { &facts.host }
 }
 
 /// A solver more in the issuer, for this name.
@@ -97,7 +101,6 @@ fn on_server(facts: &GatewayFacts, gateway: &GatewayName, name: &ObjectName) -> 
     let gateway = istio_gateway(facts, gateway)?;
     let servers = &gateway.spec.servers;
     let host = host_of_server(facts);
-    let host = host.trim_matches('\'');
     let is_plain = |server: &Server| {
         server.is_http() && !server.is_redirecting() && server.port.number == u32::from(HTTP)
     };
